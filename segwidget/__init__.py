@@ -1,0 +1,59 @@
+"""A promptable segmentation model inside a notebook cell.
+
+Names are loaded when they are first touched (PEP 562), so that ``import segwidget`` costs next to
+nothing: neither torch nor ipywidgets is imported before something needs it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segwidget.annotation.annotation import Annotation, Annotations
+    from segwidget.annotation.labels import Label, LabelSet
+    from segwidget.inference.candidates import Candidates
+    from segwidget.inference.predictor import Predictor
+    from segwidget.inference.prompts import Box, Point
+    from segwidget.media.image import open_image
+    from segwidget.widget.segmenter import Segmenter
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Annotation",
+    "Annotations",
+    "Box",
+    "Candidates",
+    "Label",
+    "LabelSet",
+    "Point",
+    "Predictor",
+    "Segmenter",
+    "__version__",
+    "open_image",
+]
+
+# Public name -> the module that defines it. Type checkers read the imports above instead.
+_HOMES = {
+    "Annotation": "segwidget.annotation.annotation",
+    "Annotations": "segwidget.annotation.annotation",
+    "Box": "segwidget.inference.prompts",
+    "Candidates": "segwidget.inference.candidates",
+    "Label": "segwidget.annotation.labels",
+    "LabelSet": "segwidget.annotation.labels",
+    "Point": "segwidget.inference.prompts",
+    "Predictor": "segwidget.inference.predictor",
+    "Segmenter": "segwidget.widget.segmenter",
+    "open_image": "segwidget.media.image",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value  # the next look-up does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

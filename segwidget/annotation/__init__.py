@@ -1,0 +1,1 @@
+"""What is kept: annotations, labels, the undoable session, file formats."""

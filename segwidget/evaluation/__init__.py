@@ -1,0 +1,1 @@
+"""The simulated annotator and the measures of what it is given."""

@@ -1,0 +1,1 @@
+"""From prompts to candidates: the predictor and what it speaks."""

@@ -1,0 +1,1 @@
+"""The network: image encoders, prompt encoder, two-way transformer, mask decoder, checkpoints."""
