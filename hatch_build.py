@@ -116,3 +116,7 @@ def run_npm(command: list[str], js: Path, environment: dict[str, str]) -> None:
             f"\n\n{done.stdout[-4000:]}\n\nIf packages could not be downloaded, check that npm "
             "can reach its registry, then build again."
         )
+
+
+if __name__ == "__main__":  # `make` rebuilds the bundle of an editable install
+    ensure_bundle(Path(__file__).resolve().parent)
