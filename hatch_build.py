@@ -46,8 +46,9 @@ def ensure_bundle(root: Path) -> None:
     npm, environment = find_npm()
     if packages_are_stale(js):
         install = "ci" if (js / "package-lock.json").exists() else "install"
-        run_npm([*npm, install, "--no-audit", "--no-fund"], js, environment)
-    run_npm([*npm, "run", "build"], js, environment)
+        hint = "Check that npm can reach its registry, then build again."
+        run_npm([*npm, install, "--no-audit", "--no-fund"], js, environment, hint)
+    run_npm([*npm, "run", "build"], js, environment, "Mend what it names, then build again.")
     if not has_bundle(root):
         raise FrontEndError(f"`npm run build` in {js} succeeded but did not write {BUNDLE}.")
 
@@ -99,7 +100,7 @@ def node_version(node: str) -> int:
     return int(found[1]) if found else 0
 
 
-def run_npm(command: list[str], js: Path, environment: dict[str, str]) -> None:
+def run_npm(command: list[str], js: Path, environment: dict[str, str], hint: str) -> None:
     done = subprocess.run(
         command,
         cwd=js,
@@ -113,8 +114,7 @@ def run_npm(command: list[str], js: Path, environment: dict[str, str]) -> None:
     if done.returncode:
         raise FrontEndError(
             f"`{' '.join(command)}` failed in {js} (exit status {done.returncode}). Its last words:"
-            f"\n\n{done.stdout[-4000:]}\n\nIf packages could not be downloaded, check that npm "
-            "can reach its registry, then build again."
+            f"\n\n{done.stdout[-4000:]}\n\n{hint}"
         )
 
 

@@ -82,7 +82,15 @@ def test_failed_install_of_packages_is_reported(
         ensure_bundle(root)
     assert "exit status 7" in str(caught.value)
     assert "network unreachable" in str(caught.value)
-    assert "build again" in str(caught.value)
+    assert "can reach its registry" in str(caught.value)
+
+
+def test_failed_bundling_is_reported(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_npm(monkeypatch, 'test "$1" = install || { echo "widget.ts:3: error"; exit 1; }')
+    with pytest.raises(FrontEndError) as caught:
+        ensure_bundle(root)
+    assert "widget.ts:3: error" in str(caught.value)
+    assert "registry" not in str(caught.value)
 
 
 def test_build_that_writes_nothing_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
