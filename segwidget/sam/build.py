@@ -1,0 +1,89 @@
+"""Builds the networks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from segwidget.sam.compact_encoder import CompactEncoder
+from segwidget.sam.image_encoder import ImageEncoderViT
+from segwidget.sam.mask_decoder import MaskDecoder
+from segwidget.sam.prompt_encoder import PromptEncoder
+from segwidget.sam.sam import Sam
+from segwidget.sam.transformer import TwoWayTransformer
+
+
+def build_sam_vit_b() -> Sam:
+    """SAM with ViT-B: 94 M parameters, random weights."""
+    return _build_vit(768, 12, 12, (2, 5, 8, 11))
+
+
+def build_sam_vit_l() -> Sam:
+    """SAM with ViT-L: 312 M parameters, random weights."""
+    return _build_vit(1024, 24, 16, (5, 11, 17, 23))
+
+
+def build_sam_vit_h() -> Sam:
+    """SAM with ViT-H: 641 M parameters, random weights."""
+    return _build_vit(1280, 32, 16, (7, 15, 23, 31))
+
+
+def build_compact(img_size: int = 512) -> Sam:
+    """The embedded model's network: a compact encoder and a decoder of width 128.
+
+    Args:
+        img_size: side of the input in pixels, a multiple of 32; 512 as shipped. Training starts
+            at smaller sizes, with the same parameters.
+    """
+    dim, high_res = 128, 32
+    side = img_size // 8
+    return Sam(
+        CompactEncoder(img_size, out_chans=dim, high_res_channels=high_res),
+        PromptEncoder(
+            dim,
+            (side, side),
+            (img_size, img_size),
+            activation=nn.ReLU,
+            point_features=True,
+            dense_prompts=True,
+        ),
+        MaskDecoder(
+            transformer_dim=dim,
+            transformer=TwoWayTransformer(2, dim, num_heads=4, mlp_dim=512),
+            iou_head_hidden_dim=dim,
+            upscaled_channels=(48, 24),
+            activation=nn.ReLU,  # GELU's gradient alone would take a fifth of a training step
+            high_res_channels=high_res,
+        ),
+    )
+
+
+def _build_vit(
+    embed_dim: int, depth: int, num_heads: int, global_attn_indexes: tuple[int, ...]
+) -> Sam:
+    img_size, dim = 1024, 256
+    side = img_size // 16
+    return Sam(
+        ImageEncoderViT(
+            img_size,
+            embed_dim=embed_dim,
+            depth=depth,
+            num_heads=num_heads,
+            out_chans=dim,
+            global_attn_indexes=global_attn_indexes,
+        ),
+        PromptEncoder(dim, (side, side), (img_size, img_size)),
+        MaskDecoder(
+            transformer_dim=dim,
+            transformer=TwoWayTransformer(2, dim, num_heads=8, mlp_dim=2048),
+        ),
+    )
+
+
+BUILDERS: dict[str, Callable[[], Sam]] = {
+    "vit_b": build_sam_vit_b,
+    "vit_l": build_sam_vit_l,
+    "vit_h": build_sam_vit_h,
+    "embedded": build_compact,
+}
