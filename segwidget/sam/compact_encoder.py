@@ -81,7 +81,8 @@ class CompactEncoder(nn.Module):
         for module in list(self.modules()):
             if isinstance(module, ConvBN):
                 module.fuse()
-        return self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # untyped in torch
+        return self
 
 
 def upsample(x: Tensor) -> Tensor:
@@ -164,4 +165,5 @@ class AttentionBlock(nn.Module):
         y = F.scaled_dot_product_attention(q, k, v)
         t = t + self.proj(y.transpose(1, 2).reshape(b, h * w, c))
         t = t + self.mlp(self.norm2(t))
-        return t.view(b, h, w, c).permute(0, 3, 1, 2)
+        out: Tensor = t.view(b, h, w, c)
+        return out.permute(0, 3, 1, 2)

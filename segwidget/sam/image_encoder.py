@@ -167,7 +167,9 @@ class Attention(nn.Module):
         return out
 
 
-def relative_position_bias(q: Tensor, rel_pos_h: Tensor, rel_pos_w: Tensor, h: int, w: int) -> Tensor:
+def relative_position_bias(
+    q: Tensor, rel_pos_h: Tensor, rel_pos_w: Tensor, h: int, w: int
+) -> Tensor:
     """The attention bias that decomposed relative positions give one head (ViTDet, eq. 1).
 
     Args:

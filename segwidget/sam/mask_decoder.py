@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -101,7 +103,7 @@ class MaskDecoder(nn.Module):
         dense_prompt_embeddings: Tensor,
         high_res_features: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """As :meth:`forward`, for all tokens: the single mask first, ``(B, 4, ...)``, ``(B, 4)``."""
+        """As :meth:`forward` for all four tokens, the single mask first: ``M`` is 4."""
         b = len(sparse_prompt_embeddings)
         h, w = image_embeddings.shape[-2:]
         output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
@@ -123,12 +125,12 @@ class MaskDecoder(nn.Module):
     def _upscale(self, image: Tensor, high_res_features: Tensor | None) -> Tensor:
         """``(B, h, w, C)`` to ``(B, 4h, 4w, c)``, with the stride-4 features added half-way."""
         first, norm, act, second, last_act = self.output_upscaling
-        x = double(image, first)
+        x = double(image, cast(nn.ConvTranspose2d, first))
         if self.high_res is not None and high_res_features is not None:
             skip = self.high_res(high_res_features).permute(0, 2, 3, 1)
             x = add_shared(skip, x)
-        x = act(norm.channels_last(x))
-        out: Tensor = last_act(double(x, second))
+        x = act(cast(LayerNorm2d, norm).channels_last(x))
+        out: Tensor = last_act(double(x, cast(nn.ConvTranspose2d, second)))
         return out
 
 

@@ -82,7 +82,8 @@ class PromptEncoder(nn.Module):
 
     def get_dense_pe(self) -> Tensor:
         """The positional encoding of the image embedding, ``(1, embed_dim, h, w)``."""
-        return self.pe_layer(self.image_embedding_size).unsqueeze(0)
+        encoding: Tensor = self.pe_layer(self.image_embedding_size)
+        return encoding.unsqueeze(0)
 
     def forward(
         self,
@@ -149,9 +150,7 @@ class PromptEncoder(nn.Module):
 
     def _embed_points(self, coords: Tensor, labels: Tensor) -> Tensor:
         encoding = self.pe_layer.forward_with_coords(coords + 0.5, self.input_image_size)
-        table = torch.cat(
-            [self.not_a_point_embed.weight, *(e.weight for e in self.point_embeddings)]
-        )
+        table = torch.cat([self.not_a_point_embed.weight, *self.point_embeddings.parameters()])
         kinds = labels.long()
         return encoding * (kinds != NOT_A_POINT).unsqueeze(-1) + table[kinds + 1]
 
@@ -167,9 +166,7 @@ class PromptEncoder(nn.Module):
         grid = 2 * (coords + 0.5) / coords.new_tensor([width, height]) - 1
         images = len(image_embeddings)
         rows = grid.reshape(images, -1, 1, 2).to(image_embeddings.dtype)
-        sampled = F.grid_sample(
-            image_embeddings, rows, padding_mode="border", align_corners=False
-        )
+        sampled = F.grid_sample(image_embeddings, rows, padding_mode="border", align_corners=False)
         return sampled.squeeze(-1).transpose(1, 2).reshape(*coords.shape[:2], -1)
 
     def _draw(self, coords: Tensor, labels: Tensor) -> Tensor:

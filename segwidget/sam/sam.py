@@ -96,9 +96,7 @@ class Sam(nn.Module):
             Low-resolution logits ``(B, 4, 4h, 4w)`` and predicted IoUs ``(B, 4)``; index 0 is the
             single-mask token, 1 to 3 are the masks for ambiguous prompts.
         """
-        sparse, dense = self.prompt_encoder(
-            points, boxes, masks, features.embedding, padded=padded
-        )
+        sparse, dense = self.prompt_encoder(points, boxes, masks, features.embedding, padded=padded)
         return self.mask_decoder.predict_masks(
             features.embedding,
             self.prompt_encoder.get_dense_pe(),

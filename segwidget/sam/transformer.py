@@ -123,7 +123,7 @@ class TwoWayAttentionBlock(nn.Module):
 
 def add_shared(shared: Tensor, x: Tensor) -> Tensor:
     """Add ``shared (I, ...)`` to each of its neighbours in ``x (I * P, ...)`` without a copy."""
-    grouped = x.unflatten(0, (len(shared), -1))
+    grouped: Tensor = x.unflatten(0, (len(shared), -1))
     return (grouped + shared.unsqueeze(1)).flatten(0, 1)
 
 
@@ -167,4 +167,5 @@ class Attention(nn.Module):
         return out
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        heads: Tensor = x.unflatten(-1, (self.num_heads, -1))
+        return heads.transpose(1, 2)
