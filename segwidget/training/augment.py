@@ -33,4 +33,4 @@ def recolor(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.fl
         x = gaussian_filter(x, (sigma := rng.uniform(0.3, 1.2), sigma, 0))
     if rng.random() < 0.15:
         x += rng.normal(0, rng.uniform(0.01, 0.05), x.shape).astype(np.float32)
-    return np.clip(x, 0, 1) * np.float32(255)
+    return (np.clip(x, 0, 1) * 255).astype(np.float32)

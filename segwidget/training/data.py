@@ -108,7 +108,7 @@ class RandomCrops(IterableDataset[tuple[Tensor, Tensor]]):
         odds = np.array([SET_WEIGHTS.get(name, 0.5) for name in names])
         odds /= odds.sum()
         while True:
-            crops = []
+            crops: list[tuple[NDArray[np.float32], NDArray[np.uint8]]] = []
             while len(crops) < self.images:
                 samples = self.sets[names[rng.choice(len(names), p=odds)]]
                 crop = self.crop(samples[rng.integers(len(samples))], rng)
@@ -141,8 +141,8 @@ class RandomCrops(IterableDataset[tuple[Tensor, Tensor]]):
                 break
         if not masks:
             return None
-        image = cut(sample.image, box, self.size)
-        image = recolor(image[:, ::-1] if flip else image, rng)
+        seen = cut(sample.image, box, self.size)
+        image = recolor(seen[:, ::-1] if flip else seen, rng)
         stacked = np.stack([masks[i % len(masks)] for i in range(self.prompts)])
         return pad(image, self.size, PIXEL_MEAN), stacked
 

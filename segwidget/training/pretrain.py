@@ -15,7 +15,6 @@ import argparse
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -29,7 +28,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 
 from segwidget.sam.build import build_compact
-from segwidget.sam.prompt_encoder import FOREGROUND, NOT_A_POINT
+from segwidget.sam.prompt_encoder import FOREGROUND
 from segwidget.sam.sam import ImageFeatures, Sam
 from segwidget.training.clicks import corrective_click, first_prompt
 from segwidget.training.data import RandomCrops, Sample, load_sets
@@ -46,6 +45,8 @@ class Phase:
         images: images a step.
         prompts: masks an image.
         zoom: side of the window that is cut, least and greatest, over the image's long side.
+        rounds: odds of one, two and three rounds of prompts; corrections are worth learning only
+            once there are answers to correct.
     """
 
     until: float
@@ -53,12 +54,14 @@ class Phase:
     images: int
     prompts: int
     zoom: tuple[float, float]
+    rounds: tuple[float, float, float]
 
 
 PHASES = (
-    Phase(0.66, 192, 8, 6, (0.3, 1.0)),
-    Phase(0.91, 320, 6, 5, (0.5, 1.1)),
-    Phase(1.00, 512, 4, 5, (0.8, 1.1)),
+    Phase(0.40, 192, 10, 5, (0.3, 1.0), (0.75, 0.25, 0.0)),
+    Phase(0.66, 192, 10, 5, (0.3, 1.0), (0.4, 0.35, 0.25)),
+    Phase(0.91, 320, 6, 4, (0.5, 1.1), (0.4, 0.35, 0.25)),
+    Phase(1.00, 512, 4, 4, (0.8, 1.1), (0.4, 0.35, 0.25)),
 )
 
 
@@ -72,18 +75,16 @@ class Recipe:
         warmup: steps to reach it; a cosine leads down to a hundredth of it.
         weight_decay: of matrices and kernels.
         ema: decay of the averaged weights, which are the ones that are kept.
-        rounds: odds of one, two and three rounds of prompts.
         prototype_until: share of the steps that the auxiliary loss on the encoder lasts.
         clip: largest norm of the gradient.
         seed: of initial weights and data.
     """
 
-    steps: int = 9000
+    steps: int = 5200
     lr: float = 1.2e-3
     warmup: int = 250
     weight_decay: float = 0.05
     ema: float = 0.998
-    rounds: tuple[float, float, float] = (0.4, 0.35, 0.25)
     prototype_until: float = 0.4
     clip: float = 1.0
     seed: int = 0
@@ -108,6 +109,7 @@ class Trainer:
                 {"params": [*vectors, *self.prototype.parameters()], "weight_decay": 0.0},
             ],
             betas=(0.9, 0.98),
+            fused=True,
         )
         self.step = 0
         self.running: dict[str, float] = {}
@@ -141,12 +143,14 @@ class Trainer:
             log["prototype"] = loss.item()
         # Every round has a backward pass of its own, down to the features; the encoder's follows
         # once, with what they add up to.
-        leaf = ImageFeatures(*(f.detach().requires_grad_() for f in features if f is not None))
-        rounds = int(torch.multinomial(torch.tensor(r.rounds), 1)) + 1
+        outputs = [f for f in features if f is not None]
+        leaves = [f.detach().requires_grad_() for f in outputs]
+        leaf = ImageFeatures(*leaves)
+        rounds = int(torch.multinomial(torch.tensor(self.phase.rounds), 1)) + 1
         log |= self.decoder_rounds(leaf, target, rounds)
         if loss.requires_grad:
             loss.backward(retain_graph=True)
-        torch.autograd.backward(list(features), [f.grad for f in leaf])
+        torch.autograd.backward(outputs, [f.grad for f in leaves])
         norm = nn.utils.clip_grad_norm_(model.parameters(), r.clip)
         if torch.isfinite(norm):
             self.optimizer.step()
@@ -190,14 +194,10 @@ class Trainer:
     def update_average(self) -> None:
         """Move the averaged weights and batch statistics toward the present ones."""
         decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        mine = [t for t in self.average.state_dict().values() if t.is_floating_point()]
+        theirs = [t for t in self.model.state_dict().values() if t.is_floating_point()]
         with torch.no_grad():
-            for mine, theirs in zip(
-                self.average.state_dict().values(), self.model.state_dict().values(), strict=True
-            ):
-                if mine.is_floating_point():
-                    mine.lerp_(theirs, 1 - decay)
-                else:
-                    mine.copy_(theirs)
+            torch._foreach_lerp_(mine, theirs, 1 - decay)
 
     def save(self) -> None:
         """Write ``state.pt`` so that a killed run loses nothing but the last minutes."""
@@ -212,7 +212,7 @@ class Trainer:
         }
         part = self.out / "state.pt.part"
         torch.save(state, part)
-        os.replace(part, self.out / "state.pt")
+        part.replace(self.out / "state.pt")
 
     def resume(self) -> bool:
         """Go on from ``state.pt`` if there is one."""

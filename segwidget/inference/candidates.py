@@ -1,0 +1,122 @@
+"""Candidates: the scored masks with which the model answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segwidget.inference.preprocessing import Frame
+
+STABILITY_OFFSET = 1.0
+
+
+class Candidate(NamedTuple):
+    """One candidate.
+
+    Attributes:
+        mask: ``(H, W)`` bool.
+        predicted_iou: what the model believes the mask's IoU to be.
+        stability_score: see :attr:`Candidates.stability_score`.
+    """
+
+    mask: NDArray[np.bool_]
+    predicted_iou: float
+    stability_score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The model's answer to a prompt, best first.
+
+    One ambiguous point has three candidates, by predicted IoU. A richer prompt has first the mask
+    of the single-mask token, then the two best of the other three.
+
+    Attributes:
+        low_res_logits: ``(C, s, s)`` float32; above 0 is the mask. May be given back to the model
+            as a mask prompt.
+        predicted_iou: ``(C,)`` float32.
+        frame: how the image lies in the logits.
+    """
+
+    low_res_logits: NDArray[np.float32]
+    predicted_iou: NDArray[np.float32]
+    frame: Frame
+
+    def __len__(self) -> int:
+        return len(self.predicted_iou)
+
+    def __getitem__(self, index: int) -> Candidate:
+        return Candidate(
+            self.mask(index), float(self.predicted_iou[index]), float(self.stability_score[index])
+        )
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{s:.2f}" for s in self.predicted_iou)
+        return f"Candidates({self.frame.width} × {self.frame.height}, predicted IoU {scores})"
+
+    @property
+    def seen_logits(self) -> NDArray[np.float32]:
+        """``(C, rows, columns)``: the logits without those of the padding."""
+        rows, columns = self.frame.logits_shape
+        return self.low_res_logits[:, :rows, :columns]
+
+    @cached_property
+    def stability_score(self) -> NDArray[np.float32]:
+        """``(C,)`` IoU of the masks at thresholds +1 and −1 ("Segment Anything", section 5).
+
+        Computed from the low-resolution logits, which differs little and costs nothing.
+        """
+        logits = self.seen_logits
+        high = (logits > STABILITY_OFFSET).sum(axis=(1, 2))
+        low = (logits > -STABILITY_OFFSET).sum(axis=(1, 2))
+        score: NDArray[np.float32] = (high / np.maximum(low, 1)).astype(np.float32)
+        return score
+
+    @cached_property
+    def masks(self) -> NDArray[np.bool_]:
+        """``(C, H, W)`` bool at the image's size; made when first asked for."""
+        h, w = self.frame.height, self.frame.width
+        out = np.empty((len(self), h, w), bool)
+        for i in range(len(self)):
+            out[i] = self._upsampled(i)
+        return out
+
+    def mask(self, index: int) -> NDArray[np.bool_]:
+        """One mask, ``(H, W)`` bool, without making the others."""
+        if "masks" in self.__dict__:
+            chosen: NDArray[np.bool_] = self.masks[index]
+            return chosen
+        return self._upsampled(index)
+
+    @cached_property
+    def area(self) -> NDArray[np.int64]:
+        """``(C,)`` pixels of each mask."""
+        area: NDArray[np.int64] = self.masks.sum(axis=(1, 2), dtype=np.int64)
+        return area
+
+    @cached_property
+    def box(self) -> NDArray[np.float32]:
+        """``(C, 4)`` ``xyxy`` edges of each mask in pixels; zeros where it is empty."""
+        return np.array([mask_box(m) for m in self.masks], np.float32).reshape(-1, 4)
+
+    def _upsampled(self, index: int) -> NDArray[np.bool_]:
+        logits = torch.from_numpy(self.low_res_logits[index]).unsqueeze(0)
+        mask: NDArray[np.bool_] = (self.frame.upsample(logits)[0] > 0).numpy()
+        return mask
+
+
+def mask_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """``(x0, y0, x1, y1)`` edges of an ``(H, W)`` mask; zeros where it is empty."""
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    if not len(columns):
+        return 0, 0, 0, 0
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -1,0 +1,193 @@
+"""The predictor: one image, many prompts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segwidget.errors import PromptError
+from segwidget.inference.candidates import Candidates
+from segwidget.inference.embeddings import EmbeddingKey, embedding_cache
+from segwidget.inference.models import Model, load_model
+from segwidget.inference.preprocessing import Frame
+from segwidget.inference.prompts import Box, Prompt, validate_prompts
+from segwidget.media.image import Image, ImageSource, open_image
+from segwidget.sam.sam import ImageFeatures
+
+MAX_CANDIDATES = 3
+
+
+class Predictor:
+    """Answers prompts on an image with scored candidate masks.
+
+        predictor = Predictor("embedded")
+        predictor.set_image("street.jpg")
+        candidates = predictor.predict([Point(420, 180)])
+        candidates.masks[0]
+
+    May be used from several threads; one answers at a time.
+
+    Args:
+        model: ``"embedded"``, the name of a published checkpoint, its path, or a loaded model.
+        device: ``"cpu"``, ``"cuda"``, …; by default a GPU where there is one.
+
+    Raises:
+        ModelError: no such model or device.
+        CheckpointError: the model's file is missing, damaged or unsafe.
+    """
+
+    def __init__(self, model: str | Path | Model = "embedded", device: str | None = None) -> None:
+        self.model = model if isinstance(model, Model) else load_model(model, device)
+        self._lock = threading.RLock()
+        self._image: Image | None = None
+        self._features: ImageFeatures | None = None
+        self._last: tuple[tuple[Prompt, ...], Candidates] | None = None
+
+    @property
+    def image(self) -> Image | None:
+        """The present image."""
+        return self._image
+
+    @property
+    def frame(self) -> Frame:
+        """How the present image lies in the network's input.
+
+        Raises:
+            PromptError: no image is set.
+        """
+        image, _ = self._require_image()
+        return self._frame_of(image)
+
+    def set_image(self, image: ImageSource) -> Image:
+        """Embed an image; an embedding of the same pixels by the same model is found again.
+
+        Args:
+            image: whatever :func:`segwidget.open_image` opens.
+
+        Returns:
+            The opened image.
+
+        Raises:
+            ImageError: the image cannot be opened.
+        """
+        opened = open_image(image)
+        with self._lock:
+            key = self._key(opened)
+            features = embedding_cache.acquire(key, lambda: self._encode(opened))
+            self.reset_image()
+            self._image, self._features = opened, features
+        return opened
+
+    def reset_image(self, *, forget: bool = False) -> None:
+        """Let go of the image.
+
+        Args:
+            forget: drop its embedding too, unless another predictor uses it.
+        """
+        with self._lock:
+            if self._image is not None:
+                embedding_cache.release(self._key(self._image), forget=forget)
+            self._image = self._features = self._last = None
+
+    def predict(
+        self,
+        prompts: Prompt | Iterable[Prompt | Mapping[str, Any]],
+        *,
+        mask_input: NDArray[np.float32] | None = None,
+        refine: bool = True,
+    ) -> Candidates:
+        """Answer prompts that all speak of one thing.
+
+        The low-resolution logits of the best candidate are kept: when the next call begins with
+        the same prompts and adds some, the kept logits refine the answer, as the published
+        predictor recommends.
+
+        Args:
+            prompts: points and at most one box, in pixels of the image.
+            mask_input: ``(s, s)`` float32 logits of an earlier answer, to be refined in place of
+                the kept ones.
+            refine: use the kept logits; ``False`` answers as if nothing had been asked before.
+
+        Returns:
+            Up to three candidates; see :class:`Candidates` for their order.
+
+        Raises:
+            PromptError: no image is set, or the prompts are impossible.
+        """
+        with self._lock:
+            image, features = self._require_image()
+            checked = validate_prompts(prompts, image.width, image.height)
+            if sum(isinstance(p, Box) for p in checked) > 1:
+                raise PromptError(
+                    "There are several boxes for one thing; expected at most one. Ask for one "
+                    "thing at a time, or correct the box with points."
+                )
+            if mask_input is None and refine and self._last is not None:
+                before, answer = self._last
+                if len(checked) > len(before) and checked[: len(before)] == before:
+                    mask_input = answer.low_res_logits[0]
+            candidates = self._decode(features, checked, mask_input)
+            self._last = checked, candidates
+            return candidates
+
+    def _decode(
+        self,
+        features: ImageFeatures,
+        prompts: tuple[Prompt, ...],
+        mask_input: NDArray[np.float32] | None,
+    ) -> Candidates:
+        sam, frame = self.model.sam, self.frame
+        mask = None
+        if mask_input is not None:
+            side = frame.logits_size
+            if np.shape(mask_input) != (side, side):
+                raise PromptError(
+                    f"The mask input has the shape {np.shape(mask_input)}; expected "
+                    f"{(side, side)}, one of an answer's low_res_logits."
+                )
+            mask = torch.as_tensor(mask_input, dtype=torch.float32, device=sam.device)
+            mask = mask.view(1, 1, side, side)
+        coords, labels = (t.to(sam.device) for t in frame.to_input(prompts))
+        with torch.inference_mode():
+            logits, iou = sam.decode(features, (coords, labels), masks=mask, padded=True)
+        scores: NDArray[np.float32] = iou[0].float().cpu().numpy()
+        ambiguous = len(prompts) == 1 and not isinstance(prompts[0], Box) and mask is None
+        order = ranking(scores, ambiguous)
+        # Regression may overshoot what an IoU can be.
+        predicted = np.clip(scores[order], 0, 1)
+        return Candidates(logits[0].float().cpu().numpy()[order], predicted, frame)
+
+    def _encode(self, image: Image) -> ImageFeatures:
+        sam = self.model.sam
+        with torch.inference_mode():
+            x = self._frame_of(image).resize(image.pixels).to(sam.device)
+            return sam.encode(sam.preprocess(x))
+
+    def _frame_of(self, image: Image) -> Frame:
+        logits_size = self.model.sam.prompt_encoder.mask_input_size[0]
+        return Frame(image.width, image.height, self.model.sam.image_size, logits_size)
+
+    def _key(self, image: Image) -> EmbeddingKey:
+        return EmbeddingKey(image.sha256, self.model.sha256, self.model.device)
+
+    def _require_image(self) -> tuple[Image, ImageFeatures]:
+        if self._image is None or self._features is None:
+            raise PromptError("There is no image to ask about. Call set_image(image) first.")
+        return self._image, self._features
+
+
+def ranking(predicted_iou: NDArray[np.float32], ambiguous: bool) -> NDArray[np.intp]:
+    """Which of the four masks are shown, best first ("Segment Anything", section 3).
+
+    For an ambiguous prompt the three masks for such, by score; for a richer one the single mask
+    (index 0), and the others behind it.
+    """
+    three = 1 + np.argsort(-predicted_iou[1:], kind="stable")
+    order = three if ambiguous else np.concatenate([[0], three])
+    return order[:MAX_CANDIDATES]

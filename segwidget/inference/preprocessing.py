@@ -1,0 +1,100 @@
+"""From an image to the network's input, and from its logits back to the image.
+
+The long side becomes the network's input size, the rest is padded ("Segment Anything", appendix A,
+"Image encoder"); the steps are those of the published predictor.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image as PILImage
+from torch import Tensor
+
+from segwidget.inference.prompts import Point, Prompt
+from segwidget.sam.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, NOT_A_POINT
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How an image lies in the network's square input.
+
+    Attributes:
+        width: of the image, in pixels.
+        height: of the image.
+        input_size: side of the network's input.
+        logits_size: side of the low-resolution logits.
+    """
+
+    width: int
+    height: int
+    input_size: int
+    logits_size: int
+
+    @property
+    def resized(self) -> tuple[int, int]:
+        """``(width, height)`` of the image within the input; at least one pixel each."""
+        scale = self.input_size / max(self.width, self.height)
+        return max(1, int(self.width * scale + 0.5)), max(1, int(self.height * scale + 0.5))
+
+    @property
+    def logits_scale(self) -> tuple[float, float]:
+        """Low-resolution pixels per image pixel, along x and along y."""
+        w, h = self.resized
+        share = self.logits_size / self.input_size
+        return w / self.width * share, h / self.height * share
+
+    @property
+    def logits_shape(self) -> tuple[int, int]:
+        """``(rows, columns)`` of the low-resolution logits that the image covers."""
+        w, h = self.resized
+        share = self.logits_size / self.input_size
+        return math.ceil(h * share), math.ceil(w * share)
+
+    def resize(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Scale ``(H, W, 3)`` pixels to the input: uint8 ``(1, 3, h, w)``, not padded."""
+        picture = PILImage.fromarray(pixels).resize(self.resized, PILImage.Resampling.BILINEAR)
+        return torch.from_numpy(np.array(picture)).permute(2, 0, 1).unsqueeze(0)
+
+    def to_input(self, prompts: tuple[Prompt, ...]) -> tuple[Tensor, Tensor]:
+        """Prompts as the network's points.
+
+        Returns:
+            Coordinates ``(1, N, 2)`` in input pixels, pixel centers at integers as the network
+            counts, and labels ``(1, N)``. Points come first, then boxes as their two corners;
+            without a box a padding point ends the list, as the published network expects.
+        """
+        coords: list[tuple[float, float]] = []
+        labels: list[int] = []
+        corners: list[tuple[float, float]] = []
+        for prompt in prompts:
+            if isinstance(prompt, Point):
+                coords.append((prompt.x, prompt.y))
+                labels.append(prompt.label)
+            else:
+                corners += [(prompt.x0, prompt.y0), (prompt.x1, prompt.y1)]
+        labels += [BOX_TOP_LEFT, BOX_BOTTOM_RIGHT] * (len(corners) // 2)
+        w, h = self.resized
+        scale = torch.tensor([w / self.width, h / self.height])
+        xy = torch.tensor(coords + corners).view(-1, 2) * scale - 0.5
+        if not corners:
+            xy = torch.cat([xy, torch.zeros(1, 2)])
+            labels.append(NOT_A_POINT)
+        return xy.unsqueeze(0), torch.tensor(labels).unsqueeze(0)
+
+    def upsample(self, logits: Tensor) -> Tensor:
+        """Low-resolution logits ``(C, s, s)`` at the image's size, ``(C, H, W)``.
+
+        Bilinear to the input's size, cut, bilinear to the image's size, as published.
+        """
+        w, h = self.resized
+        side = (self.input_size, self.input_size)
+        big = F.interpolate(logits.unsqueeze(0), side, mode="bilinear", align_corners=False)
+        big = big[..., :h, :w]
+        full = F.interpolate(big, (self.height, self.width), mode="bilinear", align_corners=False)
+        return full.squeeze(0)
