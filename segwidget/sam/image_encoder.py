@@ -184,9 +184,10 @@ def relative_position_bias(
     """
     b, _, d = q.shape
     grid = q.view(b, h, w, d)
-    bias_h = torch.einsum("bhwd,hkd->bhwk", grid, offsets_table(rel_pos_h, h))
-    bias_w = torch.einsum("bhwd,wkd->bhwk", grid, offsets_table(rel_pos_w, w))
-    return (bias_h.unsqueeze(-1) + bias_w.unsqueeze(-2)).view(b, 1, h * w, h * w)
+    bias_h = torch.einsum("bhwd,hkd->bhwk", grid, offsets_table(rel_pos_h, h)).contiguous()
+    bias_w = torch.einsum("bhwd,wkd->bhwk", grid, offsets_table(rel_pos_w, w)).contiguous()
+    # The sum of contiguous terms is contiguous: reshaping it copies nothing.
+    return (bias_h.unsqueeze(-1) + bias_w.unsqueeze(-2)).reshape(b, 1, h * w, h * w)
 
 
 def offsets_table(rel_pos: Tensor, size: int) -> Tensor:
