@@ -1,0 +1,66 @@
+// Bundles the front end.
+//   node build.mjs                widget.js + widget.css into ../segwidget/static (or --outdir DIR)
+//   node build.mjs --dev          serves the demo page and rebuilds on every reload
+//   node build.mjs --demo DIR     writes the demo page into DIR, to open or to photograph
+import { copyFile, mkdir, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import * as esbuild from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const argument = (name) => {
+  const at = process.argv.indexOf(name);
+  return at < 0 ? undefined : (process.argv[at + 1] ?? "");
+};
+
+const BUDGET_BYTES = 300_000; // the bundle must stay light enough to travel with every notebook
+
+const common = {
+  absWorkingDir: here,
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  jsx: "automatic",
+  jsxImportSource: "preact",
+  legalComments: "none",
+  logLevel: "warning",
+};
+
+const demo = {
+  ...common,
+  entryPoints: { main: "demo/main.ts", widget: "src/styles/widget.css" },
+  sourcemap: "inline",
+};
+
+if (process.argv.includes("--dev")) {
+  const context = await esbuild.context({ ...demo, outdir: join(here, "demo"), write: false });
+  const { port } = await context.serve({ servedir: join(here, "demo"), host: "127.0.0.1" });
+  console.log(`The demo page is at http://127.0.0.1:${port}/ (Ctrl+C stops it)`);
+} else if (argument("--demo") !== undefined) {
+  const outdir = resolve(argument("--demo") || "dist/demo");
+  await mkdir(outdir, { recursive: true });
+  await esbuild.build({ ...demo, outdir });
+  await copyFile(join(here, "demo/index.html"), join(outdir, "index.html"));
+  console.log(`The demo page is in ${outdir}`);
+} else {
+  const outdir = resolve(argument("--outdir") || join(here, "../segwidget/static"));
+  await esbuild.build({
+    ...common,
+    minify: true,
+    entryPoints: { widget: "src/widget.ts" },
+    outdir,
+  });
+  await esbuild.build({
+    ...common,
+    minify: true,
+    entryPoints: { widget: "src/styles/widget.css" },
+    outdir,
+  });
+  const { size } = await stat(join(outdir, "widget.js"));
+  const css = await stat(join(outdir, "widget.css"));
+  console.log(`widget.js ${(size / 1000).toFixed(1)} kB, widget.css ${(css.size / 1000).toFixed(1)} kB`);
+  if (size > BUDGET_BYTES) {
+    console.error(`widget.js is ${size} bytes; the budget is ${BUDGET_BYTES}.`);
+    process.exitCode = 1;
+  }
+}

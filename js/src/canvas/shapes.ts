@@ -1,0 +1,106 @@
+// Masks as vector shapes, made once and kept: candidates from logits, annotations from run lengths.
+import { bytesOf } from "../codecs/bytes";
+import { contoursOfCoverage, contoursOfLogits, type Ring } from "../codecs/contour";
+import { gridAt } from "../codecs/logits";
+import { contains, coverageOf, decodeRle, type Runs } from "../codecs/rle";
+import type { AnnotationTrait, CandidatesTrait, ImageTrait } from "../host/traits";
+
+/** A mask's outline in image pixels; filled by the even-odd rule. */
+export interface Shape {
+  path: Path2D;
+  /** How many corners it has: what it costs to draw. */
+  corners: number;
+}
+
+function shapeOf(rings: readonly Ring[]): Shape {
+  const path = new Path2D();
+  let corners = 0;
+  for (const ring of rings) {
+    path.moveTo(ring[0]!, ring[1]!);
+    for (let i = 2; i < ring.length; i += 2) path.lineTo(ring[i]!, ring[i + 1]!);
+    path.closePath();
+    corners += ring.length / 2;
+  }
+  return { path, corners };
+}
+
+// Keyed by the trait's value, which all views of a widget share: each answer is decoded once.
+const candidateShapes = new WeakMap<CandidatesTrait, (Shape | undefined)[]>();
+
+export function candidateShape(
+  candidates: CandidatesTrait,
+  index: number,
+  image: ImageTrait,
+): Shape | null {
+  if (index < 0 || index >= candidates.shape[0]) return null;
+  let shapes = candidateShapes.get(candidates);
+  if (!shapes) candidateShapes.set(candidates, (shapes = []));
+  const known = shapes[index];
+  if (known) return known;
+  const bytes = bytesOf(candidates.logits);
+  const [count, height, width] = candidates.shape;
+  if (bytes.length < count * height * width) return null;
+  const grid = gridAt(bytes, candidates.shape, candidates.scale, index);
+  return (shapes[index] = shapeOf(contoursOfLogits(grid, image.width, image.height)));
+}
+
+interface Kept {
+  counts: string;
+  runs: Runs;
+  shape: Shape | undefined;
+}
+
+/** The shapes of one view's annotations; a relabel or a hide keeps them. */
+export class AnnotationShapes {
+  readonly #kept = new Map<string, Kept>();
+
+  #entry(annotation: AnnotationTrait): Kept {
+    const { id, rle } = annotation;
+    let kept = this.#kept.get(id);
+    if (!kept || kept.counts !== rle.counts) {
+      kept = { counts: rle.counts, runs: decodeRle(rle.size, rle.counts), shape: undefined };
+      this.#kept.set(id, kept);
+    }
+    return kept;
+  }
+
+  /** Whether the shape is at hand, so that asking for it costs nothing. */
+  isReady(annotation: AnnotationTrait): boolean {
+    const kept = this.#kept.get(annotation.id);
+    return kept !== undefined && kept.counts === annotation.rle.counts && kept.shape !== undefined;
+  }
+
+  shape(annotation: AnnotationTrait, image: ImageTrait): Shape {
+    const kept = this.#entry(annotation);
+    if (kept.shape) return kept.shape;
+    // Outlines as fine as the picture on screen; finer ones would show nothing more.
+    const cell = {
+      width: Math.max(1, image.width / Math.max(1, image.preview_width)),
+      height: Math.max(1, image.height / Math.max(1, image.preview_height)),
+    };
+    kept.shape = shapeOf(contoursOfCoverage(coverageOf(kept.runs, annotation.box, cell), cell));
+    return kept.shape;
+  }
+
+  /** The newest visible annotation under image point (x, y). */
+  hit(annotations: readonly AnnotationTrait[], x: number, y: number): string | null {
+    for (let i = annotations.length - 1; i >= 0; i--) {
+      const annotation = annotations[i]!;
+      const [x0, y0, x1, y1] = annotation.box;
+      if (!annotation.visible || x < x0 || x > x1 || y < y0 || y > y1) continue;
+      if (contains(this.#entry(annotation).runs, x, y)) return annotation.id;
+    }
+    return null;
+  }
+
+  /** Forgets what is no longer in the list. */
+  prune(annotations: readonly AnnotationTrait[]): void {
+    if (this.#kept.size <= annotations.length) return;
+    const ids = new Set(annotations.map((a) => a.id));
+    for (const id of this.#kept.keys()) if (!ids.has(id)) this.#kept.delete(id);
+  }
+
+  clear(): void {
+    this.#kept.clear();
+  }
+}

@@ -1,0 +1,28 @@
+// Thin adapter: an anywidget model seen as a `Host`.
+import type { AnyModel } from "@anywidget/types";
+import type { Host } from "./host";
+import { DEFAULT_TRAITS, type Intent, type Traits } from "./traits";
+
+export type SegmenterModel = AnyModel<Record<string, unknown>>;
+
+export function hostOf(model: SegmenterModel): Host {
+  return {
+    get<K extends keyof Traits>(name: K): Traits[K] {
+      const value = model.get(name) as Traits[K] | undefined;
+      return value === undefined ? DEFAULT_TRAITS[name] : value;
+    },
+    set(values: Partial<Traits>): void {
+      for (const [name, value] of Object.entries(values)) model.set(name, value);
+      model.save_changes();
+    },
+    on(name: keyof Traits, listener: () => void): () => void {
+      // A function of its own: removing it must not remove another view's listener.
+      const heard = (): void => listener();
+      model.on(`change:${name}`, heard);
+      return () => model.off(`change:${name}`, heard);
+    },
+    send(intent: Intent): void {
+      model.send(intent);
+    },
+  };
+}

@@ -1,0 +1,13 @@
+// What the front end asks of the program around it, whichever notebook that is.
+import type { Intent, Traits } from "./traits";
+
+export interface Host {
+  /** The trait's value, or its default where the kernel has not set one. */
+  get<K extends keyof Traits>(name: K): Traits[K];
+  /** Sets traits and sends them together, once. Throws where the connection is closed. */
+  set(values: Partial<Traits>): void;
+  /** Calls `listener` after every change of the trait, from either side; returns the way to stop. */
+  on(name: keyof Traits, listener: () => void): () => void;
+  /** Sends an intent. Throws where the connection is closed. */
+  send(intent: Intent): void;
+}

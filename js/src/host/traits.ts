@@ -1,0 +1,144 @@
+// The words that kernel and browser exchange: synced traits and intents, exactly as on the wire.
+
+export interface PointPrompt {
+  type: "point";
+  /** Pixels of the original image; pixel centers lie at half-integers. */
+  x: number;
+  y: number;
+  /** 1 foreground, 0 background. */
+  label: 0 | 1;
+}
+
+export interface BoxPrompt {
+  type: "box";
+  x0: number;
+  y0: number;
+  x1: number;
+  y1: number;
+}
+
+export type Prompt = PointPrompt | BoxPrompt;
+
+/** `[x0, y0, x1, y1]` in pixels of the original image. */
+export type BoxTuple = [number, number, number, number];
+
+/** What a host may hand over for `bytes`: a view with an offset, a buffer, or base64 text. */
+export type Bytes = DataView | ArrayBuffer | ArrayBufferView | string;
+
+export interface ImageTrait {
+  name: string;
+  width: number;
+  height: number;
+  mime: string;
+  preview_width: number;
+  preview_height: number;
+  data: Bytes;
+}
+
+export interface CandidateItem {
+  predicted_iou: number;
+  stability_score: number;
+  area: number;
+  box: BoxTuple;
+}
+
+export interface CandidatesTrait {
+  /** The request that these candidates answer. */
+  request: string;
+  items: CandidateItem[];
+  /** (C, h, w) of `logits`. */
+  shape: [number, number, number];
+  /** Low-resolution samples per image pixel. */
+  scale: number;
+  /** uint8 (C, h, w), mu-law quantized logits. */
+  logits: Bytes;
+  /** The kernel's time for this answer, in milliseconds. */
+  ms: number;
+}
+
+export interface LabelTrait {
+  name: string;
+  color: string;
+}
+
+export interface RleTrait {
+  /** (height, width) of the image. */
+  size: [number, number];
+  /** COCO's compressed run lengths, column by column. */
+  counts: string;
+}
+
+export interface AnnotationTrait {
+  id: string;
+  label: string;
+  rle: RleTrait;
+  box: BoxTuple;
+  area: number;
+  predicted_iou: number;
+  stability_score: number;
+  visible: boolean;
+}
+
+export interface HistoryTrait {
+  undo: string | null;
+  redo: string | null;
+}
+
+export interface StatusTrait {
+  state: "loading" | "embedding" | "ready" | "busy" | "failed";
+  model: string;
+  device: string;
+  message: string;
+  progress: number | null;
+}
+
+export interface NoticeTrait {
+  id: string;
+  level: "error" | "info";
+  code: string;
+  message: string;
+  request: string;
+}
+
+export interface Traits {
+  image: ImageTrait | null;
+  prompts: Prompt[];
+  request: string;
+  picked: number;
+  candidates: CandidatesTrait | null;
+  labels: LabelTrait[];
+  label: string;
+  annotations: AnnotationTrait[];
+  history: HistoryTrait;
+  status: StatusTrait;
+  notice: NoticeTrait | null;
+  height: number;
+}
+
+/** What stands in for a trait that the kernel has not set. */
+export const DEFAULT_TRAITS: Traits = {
+  image: null,
+  prompts: [],
+  request: "",
+  picked: 0,
+  candidates: null,
+  labels: [],
+  label: "",
+  annotations: [],
+  history: { undo: null, redo: null },
+  status: { state: "loading", model: "", device: "", message: "", progress: null },
+  notice: null,
+  height: 480,
+};
+
+/** Custom messages from browser to kernel. Their whole effect comes back through traits. */
+export type Intent =
+  | { op: "keep"; request: string; picked: number }
+  | { op: "clear" }
+  | { op: "undo" }
+  | { op: "redo" }
+  | { op: "delete"; ids: string[] }
+  | { op: "relabel"; ids: string[]; label: string }
+  | { op: "show"; ids: string[]; visible: boolean }
+  | { op: "add_label"; name: string }
+  | { op: "dismiss"; id: string };

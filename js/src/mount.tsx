@@ -1,0 +1,66 @@
+// The front end as a library: give it a host and an element, get back the way to take it down.
+import { effect } from "@preact/signals";
+import { render } from "preact";
+import { createPreview } from "./canvas/preview";
+import { AnnotationShapes } from "./canvas/shapes";
+import type { Host } from "./host/host";
+import { createActions } from "./state/actions";
+import { announceChanges } from "./state/announce";
+import { createStore } from "./state/store";
+import { createViewState } from "./state/view_state";
+import { App } from "./ui/App";
+import { WidgetContext, type Widget } from "./ui/context";
+import { followTheme } from "./ui/theme";
+
+const LEAST_HEIGHT = 160;
+
+export function mountSegmenter(host: Host, element: HTMLElement): () => void {
+  const root = document.createElement("div");
+  root.className = "segwidget";
+  root.dataset["testid"] = "segwidget-root";
+  element.append(root);
+
+  const control = new AbortController();
+  const store = createStore(host);
+  const view = createViewState();
+  const actions = createActions(store, view);
+  const preview = createPreview(store, view);
+  const shapes = new AnnotationShapes();
+  followTheme(root, view.dark, control.signal);
+
+  const stops = [
+    announceChanges(store, view),
+    effect(() => {
+      root.dataset["busy"] = String(store.waiting.value);
+      root.dataset["state"] = store.status.value.state;
+      root.dataset["mode"] = view.mode.value;
+    }),
+    effect(() => {
+      const height = Number(store.height.value);
+      root.style.setProperty("--sw-height", `${Math.max(LEAST_HEIGHT, height || 480)}px`);
+    }),
+  ];
+
+  const widget: Widget = {
+    root, store, view, actions, preview, shapes,
+    focusStage: () =>
+      root.querySelector<HTMLElement>("canvas.sw-canvas")?.focus({ preventScroll: true }),
+  };
+  render(
+    <WidgetContext.Provider value={widget}>
+      <App />
+    </WidgetContext.Provider>,
+    root,
+  );
+
+  return () => {
+    control.abort();
+    render(null, root);
+    for (const stop of stops) stop();
+    actions.dispose();
+    preview.dispose();
+    shapes.clear();
+    store.dispose();
+    root.remove();
+  };
+}

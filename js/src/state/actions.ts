@@ -1,0 +1,201 @@
+// The verbs of the front end. Every one ends in one message to the kernel or one change of view state.
+import { effect } from "@preact/signals";
+import type { Intent, Prompt, Traits } from "../host/traits";
+import { fit, pan, zoomAt, type Spot } from "../canvas/viewport";
+import type { Store } from "./store";
+import type { ViewState } from "./view_state";
+
+/** How long an answer may take before the person is told; longer while the kernel says it is at work. */
+const SILENCE_MS = 10_000;
+const SILENCE_AT_WORK_MS = 60_000;
+const ZOOM_STEP = 1.25;
+
+export interface Actions {
+  addPrompt(prompt: Prompt): void;
+  removePrompt(index: number): void;
+  removeLastPrompt(): void;
+  pick(index: number): void;
+  pickBy(step: number): void;
+  keep(): void;
+  clear(): void;
+  undo(): void;
+  redo(): void;
+  chooseLabel(name: string): void;
+  addLabel(name: string): void;
+  removeAnnotations(ids: string[]): void;
+  relabel(ids: string[], label: string): void;
+  show(ids: string[], visible: boolean): void;
+  dismissNotice(): void;
+  zoomBy(factor: number, at?: Spot): void;
+  zoomIn(): void;
+  zoomOut(): void;
+  fit(): void;
+  panBy(dx: number, dy: number): void;
+  toggleMode(): void;
+  /** When the given request left this view, by `performance.now()`. */
+  sentAt(request: string): number | undefined;
+  dispose(): void;
+}
+
+export function createActions(store: Store, view: ViewState): Actions {
+  let counter = 0;
+  let silence: ReturnType<typeof setTimeout> | undefined;
+  let sent: { request: string; at: number } | undefined;
+  let afterAnswer: (() => void)[] = [];
+  let gaveUp = false;
+
+  const tell = (code: string, message: string): void => {
+    view.localNotice.value = { id: `local-${code}`, level: "error", code, message, request: "" };
+  };
+
+  /** Runs `send`; a closed connection becomes a notice, never an exception in the page. */
+  const attempt = (send: () => void): void => {
+    try {
+      send();
+    } catch {
+      tell(
+        "connection_closed",
+        "The connection to the kernel is closed, so this change was not sent. Run the cell again.",
+      );
+    }
+  };
+  const set = (values: Partial<Traits>): void => attempt(() => store.host.set(values));
+  const send = (intent: Intent): void => attempt(() => store.host.send(intent));
+
+  // Notebooks hold trait updates back while the kernel works, but pass messages on at once. An intent
+  // about the draft therefore waits for the answer to the draft, or it would overtake its own click.
+  const sendInTurn = (intent: () => Intent | null): void => {
+    const run = (): void => {
+      const message = intent();
+      if (message) send(message);
+    };
+    if (store.waiting.peek() && !gaveUp) afterAnswer.push(run);
+    else run();
+  };
+  const stopQueue = effect(() => {
+    if (store.waiting.value) return;
+    clearTimeout(silence);
+    gaveUp = false;
+    if (view.localNotice.peek()?.code === "no_answer") view.localNotice.value = null;
+    const waitingSteps = afterAnswer;
+    afterAnswer = [];
+    for (const step of waitingSteps) step();
+  });
+
+  const watchSilence = (): void => {
+    clearTimeout(silence);
+    gaveUp = false;
+    const state = store.status.peek().state;
+    const atWork = state === "loading" || state === "embedding" || state === "busy";
+    const limit = atWork ? SILENCE_AT_WORK_MS : SILENCE_MS;
+    silence = setTimeout(() => {
+      if (!store.waiting.peek()) return;
+      afterAnswer = [];
+      gaveUp = true;
+      tell(
+        "no_answer",
+        `The kernel did not answer within ${limit / 1000} seconds. ` +
+          "If it is busy with another cell, wait; if it has stopped, run the cell again.",
+      );
+    }, limit);
+  };
+
+  const setPrompts = (prompts: Prompt[]): void => {
+    const request = `${view.id}-${++counter}`;
+    sent = { request, at: performance.now() };
+    view.hoveredCandidate.value = null;
+    set({ prompts, request });
+    watchSilence();
+  };
+
+  const actions: Actions = {
+    addPrompt(prompt) {
+      const before = store.prompts.peek();
+      // One box says where the object is; a new one replaces it, and the clicks stay.
+      const rest = prompt.type === "box" ? before.filter((p) => p.type !== "box") : before;
+      setPrompts([...rest, prompt]);
+    },
+    removePrompt(index) {
+      const rest = store.prompts.peek().filter((_, i) => i !== index);
+      view.hoveredPrompt.value = null;
+      if (rest.length > 0) setPrompts(rest);
+      else actions.clear();
+    },
+    removeLastPrompt() {
+      const count = store.prompts.peek().length;
+      if (count > 0) actions.removePrompt(count - 1);
+    },
+    pick(index) {
+      const count = store.shown.peek()?.items.length ?? 0;
+      if (index < 0 || index >= count || index === store.picked.peek()) return;
+      set({ picked: index });
+    },
+    pickBy(step) {
+      const count = store.shown.peek()?.items.length ?? 0;
+      if (count > 0) actions.pick((store.picked.peek() + step + count) % count);
+    },
+    keep() {
+      if (store.prompts.peek().length === 0) return;
+      sendInTurn(() => {
+        const shown = store.shown.peek();
+        if (!shown || !store.settled.peek()) return null;
+        view.hoveredCandidate.value = null;
+        return { op: "keep", request: shown.request, picked: store.picked.peek() };
+      });
+    },
+    clear() {
+      if (store.prompts.peek().length > 0) sendInTurn(() => ({ op: "clear" }));
+    },
+    undo: () => sendInTurn(() => ({ op: "undo" })),
+    redo: () => sendInTurn(() => ({ op: "redo" })),
+    chooseLabel(name) {
+      if (name !== store.label.peek()) set({ label: name });
+    },
+    addLabel(name) {
+      const trimmed = name.trim();
+      if (trimmed === "") return;
+      if (store.labels.peek().some((l) => l.name === trimmed)) actions.chooseLabel(trimmed);
+      else send({ op: "add_label", name: trimmed });
+    },
+    removeAnnotations(ids) {
+      view.hoveredAnnotation.value = null;
+      send({ op: "delete", ids });
+    },
+    relabel: (ids, label) => send({ op: "relabel", ids, label }),
+    show: (ids, visible) => send({ op: "show", ids, visible }),
+    dismissNotice() {
+      if (view.localNotice.peek()) view.localNotice.value = null;
+      else {
+        const notice = store.notice.peek();
+        if (notice) send({ op: "dismiss", id: notice.id });
+      }
+    },
+    zoomBy(factor, at) {
+      const image = store.image.peek();
+      const stage = view.stage.peek();
+      if (!image) return;
+      const middle = at ?? { x: stage.width / 2, y: stage.height / 2 };
+      view.viewport.value = zoomAt(view.viewport.peek(), middle, factor, stage, image);
+    },
+    zoomIn: () => actions.zoomBy(ZOOM_STEP),
+    zoomOut: () => actions.zoomBy(1 / ZOOM_STEP),
+    fit() {
+      const image = store.image.peek();
+      if (image) view.viewport.value = fit(view.stage.peek(), image);
+    },
+    panBy(dx, dy) {
+      const image = store.image.peek();
+      if (image) view.viewport.value = pan(view.viewport.peek(), dx, dy, view.stage.peek(), image);
+    },
+    toggleMode() {
+      view.mode.value = view.mode.peek() === "include" ? "exclude" : "include";
+    },
+    sentAt: (request) => (sent?.request === request ? sent.at : undefined),
+    dispose() {
+      stopQueue();
+      clearTimeout(silence);
+      afterAnswer = [];
+    },
+  };
+  return actions;
+}

@@ -1,0 +1,153 @@
+// The kept annotations, newest first. Only the rows in sight exist, so a thousand stay fluid.
+import type { JSX } from "preact";
+import { useSignal } from "@preact/signals";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { safeColor } from "../canvas/color";
+import type { AnnotationTrait } from "../host/traits";
+import { Button, Swatch } from "./controls";
+import { useWidget } from "./context";
+import { formatArea, formatScore } from "./format";
+import { ChevronIcon, EyeIcon, EyeOffIcon, TrashIcon } from "./icons";
+
+/** CSS pixels; the style sheet's --sw-row says the same. */
+const ROW = 34;
+const SPARE_ROWS = 6;
+
+function Relabel({ annotation }: { annotation: AnnotationTrait }): JSX.Element {
+  const { store, actions } = useWidget();
+  const names = store.labels.value.map((label) => label.name);
+  if (!names.includes(annotation.label)) names.unshift(annotation.label);
+  return (
+    <span class="sw-select">
+      <select
+        aria-label="Label of this annotation"
+        data-testid="relabel"
+        data-lm-suppress-shortcuts="true"
+        data-tip="Change the label"
+        value={annotation.label}
+        onChange={(event) => actions.relabel([annotation.id], event.currentTarget.value)}
+      >
+        {names.map((name) => (
+          <option key={name} value={name}>
+            {name}
+          </option>
+        ))}
+      </select>
+      <ChevronIcon />
+    </span>
+  );
+}
+
+function Row(props: { annotation: AnnotationTrait; place: number; count: number }): JSX.Element {
+  const { annotation, place, count } = props;
+  const { store, view, actions, focusStage } = useWidget();
+  const { id, visible } = annotation;
+  const hovered = view.hoveredAnnotation.value === id;
+  return (
+    <div
+      class="sw-row"
+      role="listitem"
+      aria-posinset={place + 1}
+      aria-setsize={count}
+      data-testid="annotation-row"
+      data-id={id}
+      data-hovered={hovered ? "true" : undefined}
+      data-hidden={visible ? undefined : "true"}
+      style={{ top: `${place * ROW}px` }}
+      onPointerEnter={() => (view.hoveredAnnotation.value = id)}
+      onPointerLeave={() => {
+        if (view.hoveredAnnotation.peek() === id) view.hoveredAnnotation.value = null;
+      }}
+    >
+      <Swatch color={safeColor(store.colorOf(annotation.label))} />
+      <Relabel annotation={annotation} />
+      <span class="sw-number sw-strong" title="Predicted IoU">
+        {formatScore(annotation.predicted_iou)}
+      </span>
+      <span class="sw-number sw-area" title="Area">
+        {formatArea(annotation.area)}
+      </span>
+      <Button
+        label={visible ? "Hide" : "Show"}
+        class="sw-small sw-eye"
+        testid="toggle-visible"
+        pressed={!visible}
+        onPress={() => actions.show([id], !visible)}
+      >
+        {visible ? <EyeIcon /> : <EyeOffIcon />}
+      </Button>
+      <Button
+        label="Delete"
+        class="sw-small sw-delete"
+        testid="delete"
+        onPress={() => {
+          actions.removeAnnotations([id]);
+          focusStage();
+        }}
+      >
+        <TrashIcon />
+      </Button>
+    </div>
+  );
+}
+
+export function AnnotationList(): JSX.Element {
+  const { store, actions } = useWidget();
+  const scroller = useRef<HTMLDivElement>(null);
+  const top = useSignal(0);
+  const height = useSignal(400);
+  useLayoutEffect(() => {
+    const box = scroller.current!;
+    const observer = new ResizeObserver(() => (height.value = box.clientHeight || 400));
+    observer.observe(box);
+    return () => observer.disconnect();
+  }, []);
+
+  const annotations = store.annotations.value;
+  const count = annotations.length;
+  const anyVisible = annotations.some((a) => a.visible);
+  const first = Math.max(0, Math.floor(top.value / ROW) - SPARE_ROWS);
+  const last = Math.min(count, Math.ceil((top.value + height.value) / ROW) + SPARE_ROWS);
+  const rows: JSX.Element[] = [];
+  for (let place = first; place < last; place++) {
+    const annotation = annotations[count - 1 - place]!;
+    rows.push(<Row key={annotation.id} annotation={annotation} place={place} count={count} />);
+  }
+  return (
+    <section class="sw-section sw-kept" aria-label="Kept annotations">
+      <header class="sw-heading">
+        <h3>Kept</h3>
+        <span class="sw-count" data-testid="annotation-count">{count}</span>
+        <span class="sw-spring" />
+        {count > 0 && (
+          <Button
+            label={anyVisible ? "Hide all" : "Show all"}
+            class="sw-small"
+            testid="toggle-all"
+            onPress={() =>
+              actions.show(
+                annotations.filter((a) => a.visible === anyVisible).map((a) => a.id),
+                !anyVisible,
+              )
+            }
+          >
+            {anyVisible ? <EyeIcon /> : <EyeOffIcon />}
+          </Button>
+        )}
+      </header>
+      <div
+        ref={scroller}
+        class="sw-scroller"
+        onScroll={(event) => (top.value = event.currentTarget.scrollTop)}
+      >
+        {count === 0 ? (
+          <p class="sw-none">What you keep is listed here.</p>
+        ) : (
+          <div class="sw-rows" role="list" style={{ height: `${count * ROW}px` }}>
+            {rows}
+          </div>
+        )}
+      </div>
+    </section>
+  );
+}

@@ -1,0 +1,42 @@
+// The whole face of the widget, put together.
+import type { JSX } from "preact";
+import { AnnotationList } from "./AnnotationList";
+import { useWidget } from "./context";
+import { KeySheet } from "./KeySheet";
+import { Labels } from "./Labels";
+import { Notice } from "./Notice";
+import { Stage } from "./Stage";
+import { StatusLine } from "./StatusLine";
+import { Toolbar } from "./Toolbar";
+import { Tooltip } from "./Tooltip";
+import { Tray } from "./Tray";
+
+function LiveRegion(): JSX.Element {
+  const { view } = useWidget();
+  return (
+    <div class="sw-unseen" role="status" aria-live="polite" data-testid="live">
+      {view.announcement.value}
+    </div>
+  );
+}
+
+export function App(): JSX.Element {
+  return (
+    <>
+      <div class="sw-frame">
+        <Notice />
+        <Toolbar />
+        <Stage />
+        <aside class="sw-panel" aria-label="Candidates, labels and kept annotations">
+          <Tray />
+          <Labels />
+          <AnnotationList />
+        </aside>
+        <StatusLine />
+        <KeySheet />
+      </div>
+      <Tooltip />
+      <LiveRegion />
+    </>
+  );
+}

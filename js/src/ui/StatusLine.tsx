@@ -1,0 +1,67 @@
+// One quiet line: which model answers, where, how fast, and what lies under the pointer.
+import type { JSX } from "preact";
+import { useWidget } from "./context";
+import { formatMs } from "./format";
+
+const WORDS: Record<string, string> = {
+  loading: "Loading the model",
+  embedding: "Reading the picture",
+  busy: "Working",
+  failed: "Failed",
+};
+
+function Answer(): JSX.Element | null {
+  const { view } = useWidget();
+  const answer = view.lastAnswer.value;
+  if (!answer) return null;
+  const total = answer.totalMs === null ? "" : `, ${formatMs(answer.totalMs)} to screen`;
+  return (
+    <span
+      class="sw-item"
+      data-testid="answer-time"
+      data-tip="The model's time for the last answer, and the time from the click until it was on screen"
+    >
+      {formatMs(answer.kernelMs)}
+      <span class="sw-wide">{total}</span>
+    </span>
+  );
+}
+
+/** A component of its own: it changes with every move of the pointer. */
+function Coordinates(): JSX.Element {
+  const { view } = useWidget();
+  const at = view.pointer.value;
+  return (
+    <span class="sw-item sw-coordinates" aria-hidden="true">
+      {at ? `${Math.floor(at.x)}, ${Math.floor(at.y)}` : ""}
+    </span>
+  );
+}
+
+export function StatusLine(): JSX.Element {
+  const { store } = useWidget();
+  const status = store.status.value;
+  const image = store.image.value;
+  const word = status.message || WORDS[status.state];
+  const settledWord = status.state === "ready" ? "" : word;
+  return (
+    <footer class="sw-status" data-testid="status" data-state={status.state}>
+      <span class="sw-item sw-lead">
+        <i class="sw-lamp" aria-hidden="true" />
+        <span class="sw-ellipsis">
+          {status.model || "No model"}
+          {status.device && <span class="sw-device"> on {status.device}</span>}
+        </span>
+      </span>
+      {settledWord && <span class="sw-item sw-word sw-ellipsis">{settledWord}</span>}
+      {image && (
+        <span class="sw-item">
+          {image.width} × {image.height}
+        </span>
+      )}
+      <Answer />
+      <span class="sw-spring" />
+      <Coordinates />
+    </footer>
+  );
+}

@@ -1,0 +1,87 @@
+// The bar above the stage: what a click means, history, zoom, and the sheet of keys.
+import type { JSX } from "preact";
+import type { Mode } from "../state/view_state";
+import { Button } from "./controls";
+import { useWidget } from "./context";
+import {
+  ExcludeIcon, FitIcon, IncludeIcon, KeyboardIcon, RedoIcon, UndoIcon, ZoomInIcon, ZoomOutIcon,
+} from "./icons";
+
+const onMac = typeof navigator !== "undefined" && /Mac|iP(hone|ad)/.test(navigator.platform);
+const UNDO_KEYS = onMac ? "⌘ Z" : "Ctrl Z";
+const REDO_KEYS = onMac ? "⇧ ⌘ Z" : "Ctrl Shift Z";
+
+function ModeButton({ mode, keys, name }: { mode: Mode; keys: string; name: string }): JSX.Element {
+  const { view, focusStage } = useWidget();
+  const chosen = view.mode.value === mode;
+  return (
+    <Button
+      label={name}
+      tip={mode === "include" ? "Clicks include what they hit" : "Clicks exclude what they hit"}
+      keys={keys}
+      class={`sw-segment sw-${mode}`}
+      pressed={chosen}
+      testid={`mode-${mode}`}
+      onPress={() => {
+        view.mode.value = mode;
+        focusStage();
+      }}
+    >
+      {mode === "include" ? <IncludeIcon /> : <ExcludeIcon />}
+      <span class="sw-segment-name">{name}</span>
+    </Button>
+  );
+}
+
+export function Toolbar(): JSX.Element {
+  const { store, view, actions } = useWidget();
+  const { undo, redo } = store.history.value;
+  return (
+    <div class="sw-toolbar" role="toolbar" aria-label="Segmentation tools">
+      <div class="sw-segments" role="group" aria-label="What a click does">
+        <ModeButton mode="include" name="Include" keys="Click" />
+        <ModeButton mode="exclude" name="Exclude" keys="Right click | Alt Click" />
+      </div>
+      <span class="sw-divider" />
+      <Button
+        label={undo ? `Undo ${undo}` : "Nothing to undo"}
+        keys={UNDO_KEYS}
+        testid="undo"
+        disabled={!undo}
+        onPress={actions.undo}
+      >
+        <UndoIcon />
+      </Button>
+      <Button
+        label={redo ? `Redo ${redo}` : "Nothing to redo"}
+        keys={REDO_KEYS}
+        testid="redo"
+        disabled={!redo}
+        onPress={actions.redo}
+      >
+        <RedoIcon />
+      </Button>
+      <span class="sw-spring" />
+      <Button label="Zoom out" keys="−" testid="zoom-out" onPress={actions.zoomOut}>
+        <ZoomOutIcon />
+      </Button>
+      <span class="sw-zoom" data-testid="zoom">{view.zoomPercent.value}%</span>
+      <Button label="Zoom in" keys="+" testid="zoom-in" onPress={actions.zoomIn}>
+        <ZoomInIcon />
+      </Button>
+      <Button label="Fit the whole picture" keys="F" testid="zoom-fit" onPress={actions.fit}>
+        <FitIcon />
+      </Button>
+      <span class="sw-divider" />
+      <Button
+        label="Keys"
+        keys="?"
+        testid="keys"
+        pressed={view.keysOpen.value}
+        onPress={() => (view.keysOpen.value = !view.keysOpen.value)}
+      >
+        <KeyboardIcon />
+      </Button>
+    </div>
+  );
+}
