@@ -6,6 +6,7 @@ import colorsys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, TypeAlias, overload
 
 from PIL import ImageColor
@@ -14,6 +15,7 @@ from segwidget.errors import LabelError
 
 DEFAULT_NAME = "object"
 MAX_NAME_LENGTH = 100
+_HUES = 500
 
 # Twelve hues of middling luminance, so that each shows on white, on black and on a photograph;
 # neighbors in the list differ most, because the first few labels are the ones that meet.
@@ -258,20 +260,20 @@ def _named(labels: Any) -> list[tuple[Any, Any]]:
 
 
 def _new_color(taken: Iterable[str]) -> str:
-    """The first color of the palette, and then of a series without end, that is not taken."""
+    """The first color of the palette, and then of a series of hues, that is not taken."""
     used = set(taken)
     for color in PALETTE:
         if color not in used:
             return color
-    step = 0
-    while True:
+    for step in range(_HUES):
         # Steps by the golden ratio never come back to a hue; two depths part near neighbors.
         color = _with_luminance((step * 0.618034) % 1, 0.3 if step % 2 else 0.18)
         if color not in used:
             return color
-        step += 1
+    return PALETTE[len(used) % len(PALETTE)]  # no eye tells so many apart
 
 
+@lru_cache(maxsize=_HUES)
 def _with_luminance(hue: float, luminance: float) -> str:
     """The color of a hue whose luminance (0 black, 1 white; WCAG 2) is the given one or just above.
 

@@ -81,6 +81,7 @@ def test_default_colors_differ():
         assert distance(first, second) > 0.35, (first, second)
     many = [label.color for label in LabelSet.of([str(i) for i in range(300)])]
     assert len(set(many)) == 300
+    assert len(LabelSet.of([str(i) for i in range(700)])) == 700
 
 
 @pytest.mark.parametrize(

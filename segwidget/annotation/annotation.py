@@ -1,0 +1,384 @@
+"""What is kept: one annotation, and all those of an image."""
+
+from __future__ import annotations
+
+import html
+import operator
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timezone
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwidget.annotation import checks
+from segwidget.annotation.labels import LabelSet, LabelsLike, checked_name
+from segwidget.annotation.rle import Rle
+from segwidget.errors import AnnotationError
+from segwidget.inference.prompts import Box, Point, Prompt, prompt_from_dict, prompt_to_dict
+from segwidget.media.image import Image
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: How a mask came to be: by a person with the model's help, by the model for a person to judge, by
+#: the model alone, or from a file.
+ORIGINS = ("assisted", "proposed", "automatic", "imported")
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One mask that was kept, and how it came to be. `Annotation.from_mask` makes one.
+
+    Attributes:
+        id: unique within the image.
+        label: what the mask shows.
+        rle: the mask at the image's full resolution.
+        box: its tight box (x0, y0, x1, y1) in pixels, right and lower edge exclusive.
+        area: pixels inside.
+        predicted_iou: what the model believed the mask's IoU to be; None where no model spoke.
+        stability_score: the IoU of the mask at a higher and a lower threshold; None likewise.
+        prompts: the points and boxes, in the order in which they were given.
+        picks: for each prompt but the last, the candidate that was picked when the next one was
+            given, since its logits went into the next answer; empty stands for 0 each time.
+        picked: the candidate that was kept, 0 the best.
+        model: the model's name.
+        checkpoint: SHA-256 of the model's weights, in hex.
+        image: SHA-256 of the image's pixels, in hex.
+        created: when it was kept, ISO 8601 in UTC.
+        seconds: from the first prompt until it was kept.
+        visible: whether the widget shows it.
+        origin: one of `ORIGINS`.
+
+    Raises:
+        AnnotationError: a value of another kind, or a box or an area that is not the mask's.
+        LabelError: a label that cannot be used.
+    """
+
+    id: str
+    label: str
+    rle: Rle
+    box: tuple[float, float, float, float]
+    area: int
+    predicted_iou: float | None = None
+    stability_score: float | None = None
+    prompts: tuple[Prompt, ...] = ()
+    picks: tuple[int, ...] = ()
+    picked: int = 0
+    model: str = ""
+    checkpoint: str = ""
+    image: str = ""
+    created: str = ""
+    seconds: float = 0.0
+    visible: bool = True
+    origin: str = "assisted"
+
+    def __post_init__(self) -> None:
+        rle: Any = self.rle
+        if not isinstance(rle, Rle):
+            raise AnnotationError(
+                f"The mask of an annotation is a {type(rle).__name__}; expected an Rle. "
+                "Annotation.from_mask(mask, label=...) takes an array."
+            )
+        for name in ("id", "model", "checkpoint", "image", "created", "origin"):
+            if not isinstance(getattr(self, name), str):
+                raise checks.unexpected(name, getattr(self, name), "text")
+        if not self.id.strip():
+            raise AnnotationError("The id of an annotation is empty; expected text.")
+        if self.origin not in ORIGINS:
+            raise checks.unexpected("origin", self.origin, f"one of {', '.join(ORIGINS)}")
+        set_ = object.__setattr__
+        set_(self, "label", checked_name(self.label))
+        set_(self, "created", checks.utc(self.created))
+        set_(self, "visible", checks.flag("visible", self.visible))
+        set_(self, "picked", checks.index("picked", self.picked))
+        set_(self, "seconds", checks.finite("seconds", self.seconds))
+        for name in ("predicted_iou", "stability_score"):
+            value = getattr(self, name)
+            set_(self, name, None if value is None else checks.finite(name, value))
+        set_(self, "prompts", _prompts(self.prompts))
+        set_(
+            self,
+            "picks",
+            tuple(checks.index("picks", pick) for pick in checks.listed("picks", self.picks)),
+        )
+        if self.picks and len(self.picks) != len(self.prompts) - 1:
+            raise AnnotationError(
+                f"An annotation has {len(self.prompts)} prompts and {len(self.picks)} picks; "
+                "expected a pick for each prompt but the last, or none."
+            )
+        set_(
+            self,
+            "box",
+            tuple(checks.finite("box", edge) for edge in checks.listed("box", self.box)),
+        )
+        if self.box != rle.box or self.area != rle.area:
+            raise AnnotationError(
+                f"An annotation has the box {self.box} and the area {self.area}, but its mask has "
+                f"{rle.box} and {rle.area}. Annotation.from_rle(rle, label=...) measures the mask."
+            )
+
+    @classmethod
+    def from_mask(cls, mask: NDArray[Any], *, label: str, **fields: Any) -> Annotation:
+        """Keep a mask; id, box, area and time are filled in.
+
+        Args:
+            mask: (H, W) bool, at the image's full resolution, with something inside.
+            label: what it shows.
+            **fields: other attributes of `Annotation`.
+
+        Raises:
+            AnnotationError: an impossible or empty mask, or an impossible value.
+            LabelError: a label that cannot be used.
+        """
+        rle = Rle.encode(mask)
+        if rle.area == 0:
+            raise AnnotationError(
+                "The mask is empty; expected at least one pixel inside. Pick another candidate, or "
+                "point at the thing again."
+            )
+        return cls.from_rle(rle, label=label, **fields)
+
+    @classmethod
+    def from_rle(cls, rle: Rle, *, label: str, **fields: Any) -> Annotation:
+        """Keep an encoded mask; id, box, area and time are filled in.
+
+        Raises:
+            AnnotationError: an impossible value.
+            LabelError: a label that cannot be used.
+        """
+        made = {"id": uuid.uuid4().hex, "created": _now(), **fields}
+        return cls(label=label, rle=rle, box=rle.box, area=rle.area, **made)
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """The mask, (H, W) bool, decoded anew each time."""
+        return self.rle.decode()
+
+    def to_dict(self) -> dict[str, Any]:
+        """All attributes as JSON; `Annotation.from_dict` reads them back without loss."""
+        data = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            **data,
+            "rle": self.rle.to_dict(),
+            "box": list(self.box),
+            "prompts": [prompt_to_dict(prompt) for prompt in self.prompts],
+            "picks": list(self.picks),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Annotation:
+        """Read what `to_dict` wrote; box and area are measured on the mask.
+
+        Raises:
+            AnnotationError: keys that are missing or unknown, or impossible values.
+            LabelError, PromptError: likewise.
+        """
+        given: Any = data
+        if not isinstance(given, Mapping):
+            raise checks.unexpected("JSON", given, "a dictionary as to_dict() writes it")
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(str(key) for key in given if key not in known)
+        missing = [key for key in ("id", "label", "rle") if key not in given]
+        if unknown or missing:
+            problem = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(unknown)}"
+            raise AnnotationError(
+                f"An annotation {problem}; expected the keys that to_dict() writes. "
+                "A newer version may have written it."
+            )
+        values = {key: given[key] for key in given if key not in ("rle", "box", "area")}
+        rle = Rle.from_dict(given["rle"])
+        return cls(**values, rle=rle, box=rle.box, area=rle.area)
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What annotations know of their image.
+
+    Attributes:
+        name: such as the file's name; only ever text, never opened as a path.
+        width: pixels from left to right.
+        height: pixels from top to bottom.
+        sha256: of the pixels (`Image.sha256`), in hex; "" where it is unknown.
+
+    Raises:
+        AnnotationError: an impossible size, or values of another kind.
+    """
+
+    name: str
+    width: int
+    height: int
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        for key in ("name", "sha256"):
+            if not isinstance(getattr(self, key), str):
+                raise AnnotationError(
+                    f"The {key} of an image is {getattr(self, key)!r}; expected text."
+                )
+        for key in ("width", "height"):
+            value = getattr(self, key)
+            try:
+                size = operator.index(value)
+            except TypeError:
+                size = 0
+            if size < 1:
+                raise AnnotationError(
+                    f"The {key} of an image is {value!r}; expected at least one whole pixel."
+                )
+            object.__setattr__(self, key, size)
+
+    @classmethod
+    def of(cls, image: Image) -> ImageInfo:
+        """What annotations know of an opened image."""
+        return cls(image.name, image.width, image.height, image.sha256)
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Annotations(Sequence[Annotation]):
+    """The annotations of one image, oldest first; immutable.
+
+    Attributes:
+        items: the annotations.
+        image: the image that they are of.
+        labels: the labels to choose from. It is made from anything that `LabelSet.of` takes, by
+            default nothing, and those of the annotations are added where they are missing.
+
+    Raises:
+        AnnotationError: a mask that is not of the image's size, or an id twice.
+    """
+
+    items: tuple[Annotation, ...]
+    image: ImageInfo
+    labels: LabelSet
+
+    def __init__(
+        self, items: Iterable[Annotation], image: ImageInfo, labels: LabelsLike = None
+    ) -> None:
+        items = tuple(items)
+        size = (image.height, image.width)
+        ids: set[str] = set()
+        for item in items:
+            given: Any = item
+            if not isinstance(given, Annotation):
+                raise AnnotationError(
+                    f"Annotations hold a {type(given).__name__}; expected Annotation values. "
+                    "Annotation.from_mask(mask, label=...) makes one."
+                )
+            if item.rle.size != size:
+                raise AnnotationError(
+                    f"The mask of annotation {item.id!r} is of size {item.rle.size}, but "
+                    f"{image.name!r} is {size}; both are (height, width). Does it belong to "
+                    "another image?"
+                )
+            if item.id in ids:
+                raise AnnotationError(
+                    f"The annotation id {item.id!r} is there twice; expected each once. "
+                    "Leave one out, or give it another id."
+                )
+            ids.add(item.id)
+        names = list(dict.fromkeys(item.label for item in items))
+        known = LabelSet.of(names if labels is None else labels)
+        for name in names:
+            known = known if name in known.names else known.add(name)
+        object.__setattr__(self, "items", items)
+        object.__setattr__(self, "image", image)
+        object.__setattr__(self, "labels", known)
+
+    @property
+    def masks(self) -> NDArray[np.bool_]:
+        """All masks, (N, H, W) bool, in order; (0, H, W) where there is none."""
+        masks = np.zeros((len(self.items), self.image.height, self.image.width), np.bool_)
+        for mask, item in zip(masks, self.items, strict=True):
+            mask[:] = item.mask
+        return masks
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row an annotation, in order.
+
+        Columns: id, label, area (pixels), x0, y0, x1, y1 (the box, pixels), predicted_iou,
+        stability_score (NaN where no model spoke), clicks, boxes (how many of each were given),
+        picked, seconds, model, checkpoint, created (UTC), visible, origin, image (its name),
+        image_sha256.
+        """
+        from segwidget.annotation.table import to_dataframe
+
+        return to_dataframe(self)
+
+    def to_coco(self) -> dict[str, Any]:
+        """The annotations as a COCO data set with run-length masks, ready for JSON."""
+        from segwidget.annotation.formats.coco import to_coco
+
+        return to_coco(self)
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write the annotations to a file, whole or not at all.
+
+        Args:
+            path: the file's suffix says the format: `.coco.json` or `.json` is COCO.
+
+        Returns:
+            The path that was written.
+
+        Raises:
+            FormatError: no format has this suffix.
+            StoreError: the place cannot be written; what was there before is untouched.
+        """
+        from segwidget.annotation.formats import save
+
+        return save(self, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, image: str | None = None) -> Annotations:
+        """Read annotations from a file.
+
+        Args:
+            path: the file's suffix says the format: `.coco.json` or `.json` is COCO.
+            image: the name of the image, where the file holds several.
+
+        Raises:
+            FormatError: no format has this suffix, or the file is not of its format.
+            StoreError: the file cannot be read.
+        """
+        from segwidget.annotation.formats import load
+
+        return load(path, image=image)
+
+    @overload
+    def __getitem__(self, index: int) -> Annotation: ...
+    @overload
+    def __getitem__(self, index: slice) -> Annotations: ...
+    def __getitem__(self, index: int | slice) -> Annotation | Annotations:
+        if isinstance(index, slice):
+            return Annotations(self.items[index], self.image, self.labels)
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Annotation]:
+        return iter(self.items)
+
+    def __repr__(self) -> str:
+        count = f"{len(self)} annotation" + ("" if len(self) == 1 else "s")
+        return f"<{count} of {self.image.name!r}, {self.image.width} × {self.image.height}>"
+
+    def _repr_html_(self) -> str:
+        from segwidget.annotation.table import to_html
+
+        return to_html(self, html.escape(repr(self)))
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _prompts(prompts: Any) -> tuple[Prompt, ...]:
+    return tuple(
+        prompt if isinstance(prompt, Point | Box) else prompt_from_dict(prompt)
+        for prompt in checks.listed("prompts", prompts)
+    )
