@@ -38,6 +38,8 @@ export function mountSegmenter(host: Host, element: HTMLElement): () => void {
     effect(() => {
       const height = Number(store.height.value);
       root.style.setProperty("--sw-height", `${Math.max(LEAST_HEIGHT, height || 480)}px`);
+      const image = store.image.value;
+      root.style.setProperty("--sw-aspect", image ? String(image.height / image.width) : "0.6");
     }),
   ];
 

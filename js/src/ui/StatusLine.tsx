@@ -14,7 +14,7 @@ function Answer(): JSX.Element | null {
   const { view } = useWidget();
   const answer = view.lastAnswer.value;
   if (!answer) return null;
-  const total = answer.totalMs === null ? "" : `, ${formatMs(answer.totalMs)} to screen`;
+  const total = answer.totalMs === null ? "" : ` · ${formatMs(answer.totalMs)} to screen`;
   return (
     <span
       class="sw-item"

@@ -11,6 +11,8 @@ const WIDTH = 272;
 const HEIGHT = 204;
 const MARGIN = 0.14;
 const LEAST_CROP = 32;
+/** A candidate far smaller than its siblings gets a closer look, this many times its own size. */
+const CLOSEST = 2.6;
 
 export interface Crop {
   x: number;
@@ -19,19 +21,41 @@ export interface Crop {
   height: number;
 }
 
-/** One crop for all candidates, so that whole, part and sub-part can be compared at a glance. */
-export function cropFor(candidates: CandidatesTrait): Crop {
+function shifted(middle: number, extent: number, limit: number): number {
+  const start = middle - extent / 2;
+  return extent >= limit ? (limit - extent) / 2 : Math.min(Math.max(start, 0), limit - extent);
+}
+
+/**
+ * One crop for all candidates, so that whole, part and sub-part can be compared at a glance;
+ * a closer one where a candidate would be lost in it.
+ */
+export function cropFor(
+  candidates: CandidatesTrait,
+  index: number,
+  image: { width: number; height: number },
+): Crop {
   const boxes = candidates.items.map((item) => item.box);
+  const own = boxes[index] ?? [0, 0, image.width, image.height];
   const x0 = Math.min(...boxes.map((b) => b[0]));
   const y0 = Math.min(...boxes.map((b) => b[1]));
   const x1 = Math.max(...boxes.map((b) => b[2]));
   const y1 = Math.max(...boxes.map((b) => b[3]));
   const wide = Math.max((x1 - x0) * (1 + 2 * MARGIN), LEAST_CROP);
   const high = Math.max((y1 - y0) * (1 + 2 * MARGIN), LEAST_CROP);
-  const scale = Math.max(wide / WIDTH, high / HEIGHT);
+  const together = Math.max(wide / WIDTH, high / HEIGHT);
+  const alone = Math.max((own[2] - own[0]) / WIDTH, (own[3] - own[1]) / HEIGHT) * CLOSEST;
+  const close = alone > 0 && alone < together;
+  const scale = close ? Math.max(alone, LEAST_CROP / WIDTH) : together;
+  const [ax, ay, bx, by] = close ? own : [x0, y0, x1, y1];
   const width = WIDTH * scale;
   const height = HEIGHT * scale;
-  return { x: (x0 + x1 - width) / 2, y: (y0 + y1 - height) / 2, width, height };
+  return {
+    x: shifted((ax + bx) / 2, width, image.width),
+    y: shifted((ay + by) / 2, height, image.height),
+    width,
+    height,
+  };
 }
 
 export function Thumbnail(props: { candidates: CandidatesTrait; index: number }): JSX.Element {
@@ -46,7 +70,7 @@ export function Thumbnail(props: { candidates: CandidatesTrait; index: number })
     const context = canvas.current?.getContext("2d");
     if (!context || !image) return;
     const shape = candidateShape(candidates, index, image);
-    const crop = cropFor(candidates);
+    const crop = cropFor(candidates, index, image);
     const k = WIDTH / crop.width;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, WIDTH, HEIGHT);

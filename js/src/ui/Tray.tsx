@@ -6,7 +6,7 @@ import type { CandidatesTrait } from "../host/traits";
 import { Button, Kbd, Swatch } from "./controls";
 import { useWidget } from "./context";
 import { formatArea, formatScore } from "./format";
-import { CheckIcon } from "./icons";
+import { CandidatesIcon, CheckIcon } from "./icons";
 import { Thumbnail } from "./Thumbnail";
 
 function Card(props: { candidates: CandidatesTrait; index: number; picked: boolean }): JSX.Element {
@@ -28,6 +28,8 @@ function Card(props: { candidates: CandidatesTrait; index: number; picked: boole
         `stability ${formatScore(item.stability_score)}, ${item.area} pixels`
       }
       tabIndex={picked ? 0 : -1}
+      data-tip={`Predicted IoU ${formatScore(item.predicted_iou)}, stability ${formatScore(item.stability_score)}, ${item.area} px`}
+      data-keys={String(index + 1)}
       data-testid={`candidate-${index}`}
       data-lm-suppress-shortcuts="true"
       onClick={() => actions.pick(index)}
@@ -52,10 +54,11 @@ function Card(props: { candidates: CandidatesTrait; index: number; picked: boole
           <i style={{ width: `${Math.round(Math.min(Math.max(item.predicted_iou, 0), 1) * 100)}%` }} />
         </span>
         <small class="sw-detail" data-testid="candidate-stability">
-          <span>Stability</span> {formatScore(item.stability_score)}
+          <span class="sw-long">Stability</span>
+          <span class="sw-short">Stab.</span> {formatScore(item.stability_score)}
         </small>
         <small class="sw-detail">
-          <span>Area</span> {formatArea(item.area)}
+          <span class="sw-long">Area</span> {formatArea(item.area)}
         </small>
       </span>
     </button>
@@ -67,14 +70,14 @@ function Placeholder(): JSX.Element {
   const waiting = store.waiting.value;
   return (
     <div class={`sw-placeholder ${waiting ? "sw-waiting" : ""}`}>
-      <div class="sw-ghosts" aria-hidden="true">
-        <i />
-        <i />
-        <i />
-      </div>
-      <p>
-        {waiting ? "Looking for candidates…" : "Click an object, or drag a box around it."}
-      </p>
+      <CandidatesIcon />
+      {waiting ? (
+        <p>Looking for candidates…</p>
+      ) : (
+        <p>
+          <b>Click an object</b> or drag a box around it
+        </p>
+      )}
     </div>
   );
 }

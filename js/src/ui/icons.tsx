@@ -69,12 +69,12 @@ export const EyeIcon = () => (
 );
 export const EyeOffIcon = () => (
   <Icon>
-    <path d="M8 5c.63-.16 1.3-.25 2-.25 5 0 7.75 5.25 7.75 5.25a13 13 0 0 1-2.3 2.9M5.2 6.5A12.6 12.6 0 0 0 2.25 10S5 15.25 10 15.250c1.75 0 3.23-.64 4.44-1.500M3.5 3.500l13 13" />
+    <path d="M8 5c.63-.16 1.3-.25 2-.25 5 0 7.75 5.25 7.75 5.25a13 13 0 0 1-2.3 2.9M5.2 6.5A12.6 12.6 0 0 0 2.25 10S5 15.25 10 15.25c1.75 0 3.23-.64 4.44-1.5M3.5 3.5l13 13" />
   </Icon>
 );
 export const TrashIcon = () => (
   <Icon>
-    <path d="M3.75 5.750h12.500M8 5.500V4a.75.75 0 0 1 .75-.750h2.500A.75.75 0 0 1 12 4v1.500M5.25 5.750l.65 9.600a1.25 1.25 0 0 0 1.25 1.150h5.700a1.25 1.25 0 0 0 1.25-1.150l.65-9.600M8.5 9v4.250M11.5 9v4.25" />
+    <path d="M3.75 5.75h12.5M8 5.5V4a.75.75 0 0 1 .75-.75h2.5A.75.75 0 0 1 12 4v1.5M5.25 5.75l.65 9.6a1.25 1.25 0 0 0 1.25 1.15h5.7a1.25 1.25 0 0 0 1.25-1.15l.65-9.6M8.5 9v4.25M11.5 9v4.25" />
   </Icon>
 );
 export const CheckIcon = () => (
@@ -89,13 +89,13 @@ export const CloseIcon = () => (
 );
 export const PlusIcon = () => (
   <Icon>
-    <path d="M10 4.500v11M4.5 10h11" />
+    <path d="M10 4.5v11M4.5 10h11" />
   </Icon>
 );
 export const KeyboardIcon = () => (
   <Icon>
     <rect x="2.5" y="5" width="15" height="10" rx="1.75" />
-    <path d="M5.5 8.250h.01M8.5 8.250h.01M11.5 8.250h.01M14.5 8.250h.01M7.25 11.750h5.5" />
+    <path d="M5.5 8.25h.01M8.5 8.25h.01M11.5 8.25h.01M14.5 8.25h.01M7.25 11.75h5.5" />
   </Icon>
 );
 export const ChevronIcon = () => (
@@ -105,19 +105,26 @@ export const ChevronIcon = () => (
 );
 export const AlertIcon = () => (
   <Icon>
-    <path d="M10 3.25 17.25 16H2.750L10 3.250ZM10 8.250v3.500M10 13.900h.01" />
+    <path d="M10 3.25 17.25 16H2.75L10 3.25ZM10 8.25v3.5M10 13.9h.01" />
   </Icon>
 );
 export const InfoIcon = () => (
   <Icon>
     <circle cx="10" cy="10" r="6.75" />
-    <path d="M10 9.250v4M10 6.750h.01" />
+    <path d="M10 9.25v4M10 6.75h.01" />
   </Icon>
 );
 export const PictureIcon = () => (
   <Icon>
     <rect x="3" y="3.75" width="14" height="12.5" rx="1.75" />
     <circle cx="7.25" cy="7.75" r="1.25" />
-    <path d="m3.5 14 4-3.75 2.75 2.500L13.5 9.500l3 3" />
+    <path d="m3.5 14 4-3.75 2.75 2.5L13.5 9.5l3 3" />
+  </Icon>
+);
+export const CandidatesIcon = () => (
+  <Icon>
+    <path d="M3.25 12.5c0-4 2.5-7.5 5.75-7.5s4.75 2 4.75 4.25S12.5 12 12.5 13.25" />
+    <path d="M11.25 11.25 16.75 13.5l-2.4 1-1 2.4-2.1-5.65Z" />
+    <path d="M6.5 9.75h.01M9 8h.01" />
   </Icon>
 );
