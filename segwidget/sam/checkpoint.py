@@ -81,6 +81,7 @@ def save_checkpoint(sam: Sam, path: str | Path, metadata: Mapping[str, str] | No
         for k, v in sam.state_dict().items()
     }
     save_file(half, Path(path), metadata=dict(metadata or {}))
+    Path(path).chmod(0o644)  # safetensors writes for the owner alone; a package is for all
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

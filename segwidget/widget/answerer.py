@@ -1,0 +1,149 @@
+"""The model behind a widget: loaded, fed the image, and asked, on a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from segwidget.annotation.session import Draft
+from segwidget.errors import ClosedError
+from segwidget.inference.candidates import Candidates
+from segwidget.inference.dialogue import Dialogue
+from segwidget.inference.models import Model, find_checkpoint
+from segwidget.inference.predictor import Predictor
+from segwidget.media.image import Image
+from segwidget.widget.worker import Worker
+
+
+class Answer(NamedTuple):
+    """What a draft was answered.
+
+    Attributes:
+        draft: the draft.
+        candidates: the answer.
+        ms: how long it took, in milliseconds.
+        model: which model answered.
+    """
+
+    draft: Draft
+    candidates: Candidates
+    ms: float
+    model: Model
+
+
+class Answerer:
+    """Answers drafts about one image.
+
+    Its callbacks run on whichever thread does the work, while no lock is held.
+
+    Args:
+        image: what the drafts are about.
+        model: see :class:`Predictor`.
+        device: likewise.
+        on_status: told what goes on, as the ``status`` trait says it.
+        on_error: told what went wrong, and with which request.
+
+    Raises:
+        ModelError: no such model.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        model: str | Path,
+        device: str | None,
+        on_status: Callable[[dict[str, Any]], None],
+        on_error: Callable[[Exception, str], None],
+    ) -> None:
+        self.model_name, _ = find_checkpoint(model)
+        self._image, self._model, self._device = image, model, device
+        self._on_status, self._on_error = on_status, on_error
+        self._loading = threading.Lock()
+        self._predictor: Predictor | None = None
+        self._dialogue: Dialogue | None = None
+        self._closed = False
+        self._worker = Worker(lambda e: on_error(e, ""))
+
+    def start(self) -> None:
+        """Load the model and embed the image, on the thread."""
+        self._worker.submit(self._open)
+
+    def answer(self, draft: Draft) -> Answer:
+        """Answer at once, on the caller's thread; loads the model first if need be.
+
+        Raises:
+            ClosedError: after ``close``.
+            SegwidgetError: the model cannot be loaded, or the prompts are impossible.
+        """
+        predictor, dialogue = self._ready()
+        began = time.perf_counter()
+        candidates = dialogue.answer(draft.prompts, draft.picks)
+        return Answer(draft, candidates, 1000 * (time.perf_counter() - began), predictor.model)
+
+    def ask(self, draft: Draft, request: str, deliver: Callable[[Answer], None]) -> None:
+        """Answer soon, on the thread, unless a newer draft comes before its turn."""
+
+        def job() -> None:
+            try:
+                answer = self.answer(draft)
+            except Exception as e:
+                self._on_error(e, request)
+            else:
+                deliver(answer)
+
+        self._worker.submit(job)
+
+    def drop(self) -> None:
+        """Forget a draft that still waits; loading goes on."""
+        if self._dialogue is not None:
+            self._worker.drop()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until nothing is left to do; ``False`` when ``timeout`` seconds pass."""
+        return self._worker.wait(timeout)
+
+    def close(self) -> None:
+        """Free the embedding, unless somebody else uses it too."""
+        self._closed = True
+        self._worker.close()
+        with self._loading:
+            if self._predictor is not None:
+                self._predictor.reset_image(forget=True)
+            self._predictor = self._dialogue = None
+
+    def _open(self) -> None:
+        try:
+            self._ready()
+        except Exception as e:
+            self._tell("failed", f"{self.model_name} could not be loaded.")
+            self._on_error(e, "")
+
+    def _ready(self) -> tuple[Predictor, Dialogue]:
+        """The model with the image; made by the first who asks, on whichever thread."""
+        predictor, dialogue = self._predictor, self._dialogue
+        if predictor is not None and dialogue is not None:
+            return predictor, dialogue
+        with self._loading:
+            if self._closed:
+                raise ClosedError(
+                    "This Segmenter is closed. Run its cell again, or make another one."
+                )
+            if self._predictor is None or self._dialogue is None:
+                predictor = Predictor(self._model, self._device)
+                predictor.set_image(self._image)
+                self._predictor, self._dialogue = predictor, Dialogue(predictor)
+            predictor, dialogue = self._predictor, self._dialogue
+        self._tell("ready", "", predictor.model.device)
+        return predictor, dialogue
+
+    def _tell(self, state: str, message: str, device: str = "") -> None:
+        if not self._closed:
+            self._on_status(status(state, self.model_name, message, device))
+
+
+def status(state: str, model: str, message: str = "", device: str = "") -> dict[str, Any]:
+    """The value of the ``status`` trait."""
+    return {"state": state, "model": model, "device": device, "message": message, "progress": None}

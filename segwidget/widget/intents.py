@@ -1,0 +1,52 @@
+"""What a page asks for in words: keep, undo, delete … Their effect comes back through traits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from segwidget.errors import SegwidgetError
+
+# Intent -> the widget's method for it, and the fields that are its arguments.
+INTENTS: Mapping[str, tuple[str, Mapping[str, type]]] = {
+    "keep": ("keep_shown", {"request": str, "picked": int}),
+    "clear": ("clear", {}),
+    "undo": ("undo", {}),
+    "redo": ("redo", {}),
+    "delete": ("delete", {"ids": list}),
+    "relabel": ("relabel", {"ids": list, "label": str}),
+    "show": ("show", {"ids": list, "visible": bool}),
+    "add_label": ("add_label", {"name": str}),
+    "dismiss": ("dismiss", {"id": str}),
+}
+
+
+class IntentError(SegwidgetError, ValueError):
+    """A message that is no intent, or one with impossible values."""
+
+
+def perform(widget: object, content: Any) -> None:
+    """Carry out one intent.
+
+    Args:
+        widget: what it is asked of, a Segmenter.
+        content: such as ``{"op": "keep", "request": "…", "picked": 0}``.
+
+    Raises:
+        IntentError: the message is malformed.
+        SegwidgetError: the widget refuses.
+    """
+    if not isinstance(content, Mapping):
+        raise IntentError(f"A message is a {type(content).__name__}; expected one with an 'op'.")
+    op = content.get("op")
+    if not isinstance(op, str) or op not in INTENTS:
+        raise IntentError(f"The intent {str(op)[:40]!r} is unknown; expected {', '.join(INTENTS)}.")
+    method, fields = INTENTS[op]
+    values = []
+    for name, kind in fields.items():
+        value = content.get(name)
+        wrong = not isinstance(value, kind) or (kind is int and isinstance(value, bool))
+        if wrong or (isinstance(value, list) and not all(isinstance(i, str) for i in value)):
+            raise IntentError(f"The intent {op!r} lacks a proper {name!r} ({kind.__name__}).")
+        values.append(value)
+    getattr(widget, method)(*values)

@@ -1,0 +1,124 @@
+"""What travels between kernel and page: each value as JSON, with binary buffers where it is big."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwidget.annotation.annotation import Annotation
+from segwidget.annotation.labels import LabelSet
+from segwidget.inference.candidates import Candidates
+from segwidget.inference.prompts import Prompt, prompt_to_dict
+from segwidget.media.image import Image
+
+# A logit l travels as one byte, 128 + 127 * sign(l) * log(1 + |l| / KNEE) / log(LEVELS), rounded
+# away from 128: fine steps around the threshold, where the outline is, and room up to +-32.
+KNEE = 0.5
+LEVELS = 65.0
+
+
+def quantize_logits(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Logits as bytes by the mu-law above; the sign, and so the mask, is exact.
+
+    Args:
+        logits: any shape, float32. What is not above 0 becomes at most 128.
+    """
+    size = np.minimum(np.log1p(np.abs(logits) / KNEE) / np.log(LEVELS), 1.0)
+    steps = np.where(logits > 0, np.maximum(np.rint(127 * size), 1), -np.rint(127 * size))
+    quantized: NDArray[np.uint8] = (128 + np.nan_to_num(steps)).astype(np.uint8)
+    return quantized
+
+
+def dequantize_logits(quantized: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The logits that the page reads from bytes; the inverse of :func:`quantize_logits`."""
+    steps = quantized.astype(np.float32) - 128
+    size = KNEE * (LEVELS ** (np.abs(steps) / 127) - 1)
+    return (np.sign(steps) * size).astype(np.float32)
+
+
+def image_to_json(image: Image) -> dict[str, Any]:
+    """The image's size and name, and a preview that is small enough to send and to save."""
+    data, mime, (width, height) = image.to_preview()
+    return {
+        "name": image.name,
+        "width": image.width,
+        "height": image.height,
+        "mime": mime,
+        "preview_width": width,
+        "preview_height": height,
+        "data": data,
+    }
+
+
+def candidates_to_json(candidates: Candidates, request: str, ms: float) -> dict[str, Any]:
+    """An answer: scores, and the logits of the part that the image covers, quantized.
+
+    Areas and boxes are counted in the low-resolution logits, so that no full-size mask is made
+    before somebody keeps one; they are right to within a low-resolution pixel.
+
+    Args:
+        candidates: the answer.
+        request: which prompts it answers.
+        ms: how long the kernel took.
+    """
+    logits = candidates.seen_logits
+    sx, sy = candidates.frame.logits_scale
+    items = [
+        {
+            "predicted_iou": round(float(iou), 4),
+            "stability_score": round(float(stability), 4),
+            "area": round(np.count_nonzero(mask) / (sx * sy)),
+            "box": _low_res_box(mask, candidates),
+        }
+        for iou, stability, mask in zip(
+            candidates.predicted_iou, candidates.stability_score, logits > 0, strict=True
+        )
+    ]
+    return {
+        "request": request,
+        "items": items,
+        "shape": list(logits.shape),
+        "scale": [sx, sy],
+        "logits": quantize_logits(logits).tobytes(),
+        "ms": round(ms, 1),
+    }
+
+
+def _low_res_box(mask: NDArray[np.bool_], candidates: Candidates) -> list[float]:
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    if not len(columns):
+        return [0.0, 0.0, 0.0, 0.0]
+    (sx, sy), frame = candidates.frame.logits_scale, candidates.frame
+    edges = [columns[0] / sx, rows[0] / sy, (columns[-1] + 1) / sx, (rows[-1] + 1) / sy]
+    limits = [frame.width, frame.height] * 2
+    return [round(min(float(e), limit), 1) for e, limit in zip(edges, limits, strict=True)]
+
+
+def annotations_to_json(annotations: Sequence[Annotation]) -> list[dict[str, Any]]:
+    """What the page needs of each annotation, oldest first."""
+    return [
+        {
+            "id": a.id,
+            "label": a.label,
+            "rle": {"size": list(a.rle.size), "counts": a.rle.counts},
+            "box": [float(v) for v in a.box],
+            "area": a.area,
+            "predicted_iou": a.predicted_iou,
+            "stability_score": a.stability_score,
+            "visible": a.visible,
+        }
+        for a in annotations
+    ]
+
+
+def labels_to_json(labels: LabelSet) -> list[dict[str, str]]:
+    """Names and colors."""
+    return [{"name": label.name, "color": label.color} for label in labels]
+
+
+def prompts_to_json(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
+    """Points and boxes as dictionaries."""
+    return [prompt_to_dict(prompt) for prompt in prompts]
