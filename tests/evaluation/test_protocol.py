@@ -1,0 +1,277 @@
+"""The protocol on drawn sets, with segmenters that are perfect, bad, or slow to learn."""
+
+import json
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from segwidget.errors import FormatError, StoreError
+from segwidget.evaluation.__main__ import main
+from segwidget.evaluation.protocol import (
+    COLUMNS,
+    PredictorSegmenter,
+    Sampling,
+    evaluate,
+    find_shards,
+    lot,
+    sample,
+)
+from segwidget.evaluation.report import Report, compare, compare_sets
+from segwidget.inference.models import Model
+from segwidget.inference.predictor import Predictor
+from segwidget.inference.prompts import Box, Point
+from segwidget.sam.build import build_compact
+from segwidget.sam.checkpoint import save_checkpoint
+
+
+class Scored(NamedTuple):
+    mask: NDArray[np.bool_]
+    predicted_iou: float | None
+
+
+class Perfect:
+    """Answers with what has the color under the first click or in the middle of the box."""
+
+    name = "perfect"
+
+    def __init__(self):
+        self.asked = []
+        self.pixels = None
+
+    def set_image(self, pixels):
+        self.pixels = pixels
+        self.asked.append("image")
+
+    def click(self, points):
+        self.asked.append(points)
+        return [Scored(self.same_color(points[0].x, points[0].y), 0.9)]
+
+    def box(self, box):
+        self.asked.append(box)
+        return [Scored(self.same_color((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2), 0.9)]
+
+    def same_color(self, x, y):
+        return (self.pixels == self.pixels[int(y), int(x)]).all(axis=2)
+
+
+class Bad(Perfect):
+    """Answers with everything; its third candidate is right. It has no opinion of itself."""
+
+    name = "bad"
+
+    def click(self, points):
+        right = super().click(points)[0].mask
+        everything = np.ones_like(right)
+        return [Scored(m, None) for m in (everything, ~right, right)]
+
+    def box(self, box):
+        super().box(box)
+        return [Scored(np.ones(self.pixels.shape[:2], bool), None)]
+
+
+class SlowLearner(Perfect):
+    """Knows the thing from the third click on."""
+
+    name = "slow"
+
+    def click(self, points):
+        right = super().click(points)[0].mask
+        if len(points) < 3:
+            right = np.zeros_like(right)
+        return [Scored(right, 0.5)]
+
+
+def images_of(shards, sampling=None):
+    sampling = sampling or Sampling()
+    return [image for shard in find_shards(shards) for image in sample(shard, sampling)]
+
+
+def report_of(segmenter, shards):
+    return Report(segmenter.name, Sampling(), tuple(evaluate(segmenter, images_of(shards))))
+
+
+def test_perfect_segmenter(shards):
+    report = report_of(Perfect(), shards)
+    assert len(report.measurements) == 10
+    assert all(set(m.iou.values()) == {1} for m in report.measurements)
+    assert all(tuple(m.iou) == COLUMNS for m in report.measurements)
+    everything = report.overall()[-1]
+    assert (everything.images, everything.masks) == (5, 10)
+    assert everything.calibration.error == pytest.approx(0.1)
+    assert everything.calibration.bias == pytest.approx(-0.1)
+    assert everything.calibration.pairs == 50
+
+
+def test_bad_segmenter_is_given_its_share(shards):
+    report = report_of(Bad(), shards)
+    for m in report.measurements:
+        assert m.iou["1 click"] == m.iou["5 clicks"] == m.iou["box"] == pytest.approx(m.share)
+        assert m.iou["best of 3"] == 1
+        assert m.predicted == {}
+    assert report.overall()[0].calibration.pairs == 0
+    assert "– | – |" in report.to_markdown()
+
+
+def test_every_click_is_told_all_before_it(shards):
+    segmenter = Bad()
+    list(evaluate(segmenter, images_of(shards, Sampling(1, 1))[:1]))
+    image, *clicks, tight, loose = segmenter.asked
+    assert image == "image"
+    assert [len(c) for c in clicks] == [1, 2, 3, 4, 5]
+    for before, after in pairwise(clicks):
+        assert after[:-1] == before
+    assert clicks[0][0].label == 1
+    assert {p.label for p in clicks[-1][1:]} == {0}  # everything is too much
+    assert isinstance(tight, Box)
+    assert isinstance(loose, Box)
+    assert tight != loose
+
+
+def test_a_perfect_answer_is_asked_no_more(shards):
+    segmenter = Perfect()
+    list(evaluate(segmenter, images_of(shards, Sampling(1, 1))[:1]))
+    assert [len(a) for a in segmenter.asked if isinstance(a, tuple)] == [1]
+
+
+def test_clicks_are_counted(shards):
+    report = report_of(SlowLearner(), shards)
+    for m in report.measurements:
+        assert (m.iou["1 click"], m.iou["3 clicks"], m.iou["5 clicks"]) == (0, 1, 1)
+        assert m.iou["best of 3"] == 0
+
+
+def test_groups(shards):
+    rows = report_of(Bad(), shards).overall()
+    means = [row.iou["1 click"].value for row in rows]
+    by_set = {row.name: row.iou["1 click"].value for row in report_of(Bad(), shards).sets()}
+    assert [row.name.split(",")[0] for row in rows] == ["all", "natural", "all"]
+    assert means[0] == pytest.approx((by_set["davis2016"] + by_set["other"]) / 2)
+    assert means[1] == by_set["davis2016"]
+    assert means[2] == pytest.approx((6 * by_set["davis2016"] + 4 * by_set["other"]) / 10)
+    assert rows[0].iou["1 click"].low <= means[0] <= rows[0].iou["1 click"].high
+
+
+def test_specks_are_left_out(shards):
+    images = images_of(shards)
+    assert {i for image in images for i in image.chosen} == {0, 1}
+    assert {image.too_small for image in images} == {1}
+    everything = images_of(shards, Sampling(min_share=0))
+    assert {i for image in everything for i in image.chosen} == {0, 1, 2}
+
+
+def test_a_smaller_sample_is_part_of_a_larger_one(shards):
+    def pairs(sampling):
+        images = images_of(shards, sampling)
+        return {(image.set, image.item.name, i) for image in images for i in image.chosen}
+
+    small, medium, large = (pairs(Sampling(*n)) for n in ((1, 1), (1, 2), (None, None)))
+    assert small < medium < large
+    assert (len(small), len(medium), len(large)) == (2, 4, 10)
+    assert pairs(Sampling(1, 1, seed=3)) == pairs(Sampling(1, 1, seed=3))
+    assert len({frozenset(pairs(Sampling(1, 1, seed=s))) for s in range(9)}) > 1
+
+
+def test_lots_are_the_same_on_every_computer():
+    assert lot(0, "a", 1) == 7610914933207370983
+    assert lot(0, "a", 1) != lot(1, "a", 1)
+    assert lot(0, "a", 1) != lot(0, "a", 2)
+
+
+def test_loose_boxes_do_not_depend_on_the_sample(shards):
+    def loose_boxes(sampling):
+        segmenter = Perfect()
+        images = images_of(shards, sampling)
+        found = {}
+        for m in evaluate(segmenter, images):
+            found[m.image, m.mask] = segmenter.asked[-1]
+        return found
+
+    small, large = loose_boxes(Sampling(1, 1)), loose_boxes(Sampling())
+    assert small.items() <= large.items()
+
+
+def test_markdown_and_comparison(shards):
+    reports = [report_of(s, shards) for s in (Perfect(), Bad())]
+    table = reports[0].to_markdown().splitlines()
+    assert len({line.count("|") for line in table}) == 1
+    assert table[2].startswith("| davis2016 | 3 | 6 | 1.000 |")
+    assert len(table) == 2 + 2 + 3
+    side_by_side = compare(reports).splitlines()
+    assert side_by_side[2].startswith("| perfect | all, mean of sets | 1.000 ± 0.000 |")
+    assert side_by_side[3].startswith("| bad | all, mean of sets | 0.1")
+    per_set = compare_sets(reports, "box").splitlines()
+    assert per_set[0] == "| set, box | perfect | bad |"
+    assert per_set[2].startswith("| davis2016 | 1.000 | 0.1")
+
+
+def test_names_cannot_break_the_table(shards):
+    report = report_of(Perfect(), shards)
+    odd = Report("a|b", Sampling(), report.measurements)
+    assert "| a\\|b |" in compare([odd])
+
+
+def test_no_shards(tmp_path):
+    with pytest.raises(StoreError, match="no shards"):
+        find_shards(tmp_path)
+    with pytest.raises(StoreError, match="no shards"):
+        find_shards(tmp_path / "nowhere")
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    sam = build_compact(128).eval().requires_grad_(False)
+    return Model(sam, "small", "0" * 64)
+
+
+def test_predictor_refines_its_last_answer(shards, model, monkeypatch):
+    predictor = Predictor(model)
+    seen = []
+    decode = predictor._decode
+
+    def spy(features, prompts, mask_input):
+        seen.append((prompts, mask_input is not None))
+        return decode(features, prompts, mask_input)
+
+    monkeypatch.setattr(predictor, "_decode", spy)
+    images = images_of(shards, Sampling(1, 1))[:1]
+    (found,) = evaluate(PredictorSegmenter(predictor), images)
+    assert set(found.predicted) == set(COLUMNS) - {"best of 3"}
+    assert found.iou["best of 3"] >= found.iou["1 click"]
+    refined = [with_mask for prompts, with_mask in seen if isinstance(prompts[0], Point)]
+    assert refined == [False, True, True, True, True]
+    assert not any(with_mask for prompts, with_mask in seen if isinstance(prompts[0], Box))
+
+
+def test_command(shards, tmp_path, capsys):
+    torch.manual_seed(0)
+    weights, out = tmp_path / "random.safetensors", tmp_path / "out.json"
+    save_checkpoint(build_compact(), weights)
+    arguments = ["--model", str(weights), "--data", str(shards), "--json", str(out)]
+    status = main([*arguments, "--masks-per-image", "1", "--images-per-set", "1"])
+    printed = capsys.readouterr()
+    assert status == 0, printed.err
+    assert printed.out.startswith("| set | images | masks | 1 click |")
+    assert "2 images, 2 masks; 2 masks" in printed.err
+    written = json.loads(out.read_text(encoding="utf-8"))
+    assert written["segmenter"] == "random.safetensors"
+    assert [row["name"] for row in written["sets"]] == ["davis2016", "other"]
+    assert len(written["measurements"]) == 2
+
+
+def test_command_says_what_is_wrong(tmp_path, capsys):
+    assert main(["--model", "nonsense", "--data", str(tmp_path)]) == 1
+    assert "no model 'nonsense'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--data", str(tmp_path), "--masks-per-image", "-1"])
+    assert "below 0" in capsys.readouterr().err
+
+
+def test_damaged_shards_are_named(tmp_path):
+    (tmp_path / "set.tar").write_bytes(b"nonsense" * 100)
+    with pytest.raises(FormatError, match=r"set\.tar"):
+        sample(tmp_path / "set.tar", Sampling())
