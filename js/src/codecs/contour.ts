@@ -151,8 +151,8 @@ export function contoursOfLogits(
   }
   return contours(
     values,
-    samplePositions(grid.width, grid.scale, imageWidth),
-    samplePositions(grid.height, grid.scale, imageHeight),
+    samplePositions(grid.width, grid.scale[0], imageWidth),
+    samplePositions(grid.height, grid.scale[1], imageHeight),
     level,
   );
 }

@@ -11,12 +11,12 @@ const LOGIT_OF_BYTE = Float32Array.from({ length: 256 }, (_, q) => {
   return Math.sign(d) * SPAN * ((1 + MU) ** (Math.abs(d) / 127) - 1);
 });
 
-/** A (height, width) grid of logits; the sample of image point (x, y) lies at (x * scale - 0.5, ...). */
+/** A (height, width) grid of logits; the sample of image point (x, y) lies at (x * scale[0] - 0.5, ...). */
 export interface LogitGrid {
   values: Float32Array;
   width: number;
   height: number;
-  scale: number;
+  scale: readonly [number, number];
 }
 
 export function decodeLogits(quantized: Uint8Array): Float32Array {
@@ -41,7 +41,7 @@ export function encodeLogits(logits: Float32Array): Uint8Array {
 export function gridAt(
   quantized: Uint8Array,
   shape: readonly [number, number, number],
-  scale: number,
+  scale: readonly [number, number],
   index: number,
 ): LogitGrid {
   const [, height, width] = shape;
@@ -57,8 +57,8 @@ export function gridAt(
 /** Bilinear logit at image point (x, y); the grid's edge samples reach outward. */
 export function logitAt(grid: LogitGrid, x: number, y: number): number {
   const { values, width, height, scale } = grid;
-  const u = Math.min(Math.max(x * scale - 0.5, 0), width - 1);
-  const v = Math.min(Math.max(y * scale - 0.5, 0), height - 1);
+  const u = Math.min(Math.max(x * scale[0] - 0.5, 0), width - 1);
+  const v = Math.min(Math.max(y * scale[1] - 0.5, 0), height - 1);
   const u0 = Math.floor(u);
   const v0 = Math.floor(v);
   const u1 = Math.min(u0 + 1, width - 1);

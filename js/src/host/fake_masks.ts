@@ -12,7 +12,7 @@ export interface Pixels {
 export interface FakeAnswer {
   items: CandidateItem[];
   shape: [number, number, number];
-  scale: number;
+  scale: [number, number];
   logits: Uint8Array;
 }
 

@@ -48,8 +48,8 @@ export interface CandidatesTrait {
   items: CandidateItem[];
   /** (C, h, w) of `logits`. */
   shape: [number, number, number];
-  /** Low-resolution samples per image pixel. */
-  scale: number;
+  /** Low-resolution samples per image pixel, along x and along y. */
+  scale: [number, number];
   /** uint8 (C, h, w), mu-law quantized logits. */
   logits: Bytes;
   /** The kernel's time for this answer, in milliseconds. */
