@@ -190,5 +190,5 @@ export function answer(pixels: Pixels, prompts: readonly Prompt[]): FakeAnswer {
   found.sort((a, b) => b.item.predicted_iou - a.item.predicted_iou);
   const logits = new Uint8Array(found.length * width * height);
   found.forEach(({ field }, i) => logits.set(encodeLogits(field), i * width * height));
-  return { items: found.map((f) => f.item), shape: [found.length, height, width], scale, logits };
+  return { items: found.map((f) => f.item), shape: [found.length, height, width], scale: [scale, scale], logits };
 }
