@@ -332,6 +332,6 @@ def test_a_thousand_annotations_are_quick(tmp_path):
     whole = Annotations(items, ImageInfo("a.jpg", 160, 120), LabelSet.of(["kind 0"]))
     start = time.perf_counter()
     path = whole.save(tmp_path / "a.json")
-    # The budget is 100 ms; a busy machine gets more.
+    # The budget is 100 ms; a busy computer gets more.
     assert time.perf_counter() - start < 1
     assert Annotations.load(path) == whole

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn
@@ -31,6 +32,7 @@ MAX_BYTES = 512 * 2**20
 
 # What an annotation holds that COCO or SA-1B has a place for; the rest goes under "segwidget".
 _ELSEWHERE = frozenset({"label", "rle", "box", "area", "predicted_iou", "stability_score"})
+_FIELDS = frozenset(field.name for field in fields(Annotation))
 
 
 def to_coco(annotations: Annotations) -> dict[str, Any]:
@@ -194,10 +196,12 @@ def _from_row(
     elif not isinstance(extras, Mapping):
         raise _wrong(f"{where}.segwidget", f"is a {type(extras).__name__}; expected an object")
     rest = {key: value for key, value in extras.items() if key not in _ELSEWHERE}
+    unknown = sorted(str(key) for key in rest.keys() - _FIELDS)
+    if unknown:
+        raise _wrong(f"{where}.segwidget", f"has {', '.join(unknown)}, of a newer version perhaps")
     scores = {key: row.get(key) for key in ("predicted_iou", "stability_score")}
     try:
-        made = Annotation.from_rle(rle, label=labels[category].name)
-        return Annotation.from_dict({**made.to_dict(), **rest, **scores})
+        return Annotation.from_rle(rle, label=labels[category].name, **rest, **scores)
     except SegwidgetError as error:
         raise FormatError(f"{where}: {error}") from error
 
