@@ -19,6 +19,9 @@ from segwidget.media.image import Image
 KNEE = 0.5
 LEVELS = 65.0
 
+# In a saved notebook the preview is base64, a third larger; masks need room beside it.
+PREVIEW_BYTES = 1_200_000
+
 
 def quantize_logits(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Logits as bytes by the mu-law above; the sign, and so the mask, is exact.
@@ -41,7 +44,7 @@ def dequantize_logits(quantized: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def image_to_json(image: Image) -> dict[str, Any]:
     """The image's size and name, and a preview that is small enough to send and to save."""
-    data, mime, (width, height) = image.to_preview()
+    data, mime, (width, height) = image.to_preview(max_bytes=PREVIEW_BYTES)
     return {
         "name": image.name,
         "width": image.width,
