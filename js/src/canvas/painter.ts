@@ -1,29 +1,15 @@
 // Paints the stage when something changed, once a frame, and says when an answer is on screen.
 import { effect } from "@preact/signals";
-import type { AnnotationTrait, ImageTrait } from "../host/traits";
+import type { ImageTrait } from "../host/traits";
 import type { Actions } from "../state/actions";
 import type { Store } from "../state/store";
 import type { ViewState } from "../state/view_state";
+import { KeptLayer } from "./kept_layer";
 import * as layers from "./layers";
 import type { Preview } from "./preview";
 import { candidateShape, type AnnotationShapes } from "./shapes";
-import type { Viewport } from "./viewport";
 
-/** So many corners may be drawn in every frame; above that the kept masks are drawn ahead, as one picture. */
-const CORNERS_PER_FRAME = 40_000;
-/** Time a frame may spend on decoding masks before it shows what it has. */
-const DECODE_MS = 8;
-/** Rest after which a picture of the kept masks is drawn anew for a changed zoom. */
-const SETTLE_MS = 120;
 const PULSE_MS = 900;
-
-interface KeptPicture {
-  canvas: HTMLCanvasElement;
-  view: Viewport;
-  annotations: readonly AnnotationTrait[];
-  quiet: boolean;
-  labels: unknown;
-}
 
 export interface Painter {
   repaint(): void;
@@ -41,13 +27,13 @@ export function createPainter(
 ): Painter {
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let scheduled = 0;
-  let settle: ReturnType<typeof setTimeout> | undefined;
-  let kept: KeptPicture | null = null;
   let font = "sans-serif";
 
   const repaint = (): void => {
     if (scheduled === 0) scheduled = requestAnimationFrame(paint);
   };
+
+  const kept = new KeptLayer(store, shapes, repaint);
 
   function paint(now: number): void {
     scheduled = 0;
@@ -75,7 +61,7 @@ export function createPainter(
     const bitmap = preview.bitmap.peek();
     if (bitmap) layers.drawImage(frame, bitmap, image);
     const candidates = store.shown.peek();
-    paintKept(frame, image, candidates !== null);
+    kept.paint(frame, image, candidates !== null);
     if (candidates) {
       const index = view.hoveredCandidate.peek() ?? store.picked.peek();
       const shape = candidateShape(candidates, index, image);
@@ -91,80 +77,6 @@ export function createPainter(
     }
     const band = view.rubberBand.peek();
     if (band) layers.drawRubberBand(frame, band.from, band.to, image);
-  }
-
-  function paintKept(frame: layers.Frame, image: ImageTrait, quiet: boolean): void {
-    const annotations = store.annotations.peek();
-    const visible = annotations.filter((a) => a.visible);
-    const started = performance.now();
-    const ready: AnnotationTrait[] = [];
-    let corners = 0;
-    for (const annotation of visible) {
-      if (!shapes.isReady(annotation) && performance.now() - started > DECODE_MS) {
-        repaint();
-        continue;
-      }
-      corners += shapes.shape(annotation, image).corners;
-      ready.push(annotation);
-    }
-    const draw = (target: layers.Frame): void => {
-      for (const annotation of ready) {
-        const style = layers.keptStyle(store.colorOf(annotation.label), quiet);
-        layers.drawMask(target, shapes.shape(annotation, image), style);
-      }
-    };
-    if (corners <= CORNERS_PER_FRAME) {
-      kept = null;
-      draw(frame);
-    } else {
-      paintPicture(frame, annotations, quiet, ready.length === visible.length, draw);
-    }
-  }
-
-  /** Many masks: one picture of all of them, moved and scaled with the view, redrawn when it rests. */
-  function paintPicture(
-    frame: layers.Frame,
-    annotations: readonly AnnotationTrait[],
-    quiet: boolean,
-    complete: boolean,
-    draw: (target: layers.Frame) => void,
-  ): void {
-    const now = frame.view;
-    const labels = store.labels.peek();
-    const sameMasks =
-      kept?.annotations === annotations && kept.quiet === quiet && kept.labels === labels;
-    const sameSize =
-      kept?.canvas.width === canvas.width && kept.canvas.height === canvas.height;
-    const sameView = kept?.view === now;
-    if (!kept || !sameMasks || !sameSize || !complete || (!sameView && settle === undefined)) {
-      if (kept && sameMasks && sameSize && complete && !sameView) {
-        settle = setTimeout(() => {
-          settle = undefined;
-          kept = null;
-          repaint();
-        }, SETTLE_MS);
-      } else {
-        const picture = kept?.canvas ?? document.createElement("canvas");
-        picture.width = canvas.width;
-        picture.height = canvas.height;
-        const context = picture.getContext("2d");
-        if (!context) return;
-        draw({ ...frame, context });
-        kept = complete ? { canvas: picture, view: now, annotations, quiet, labels } : null;
-        layers.onStage(frame);
-        frame.context.drawImage(picture, 0, 0, frame.stage.width, frame.stage.height);
-        return;
-      }
-    }
-    const factor = now.scale / kept.view.scale;
-    layers.onStage(frame);
-    frame.context.drawImage(
-      kept.canvas,
-      now.x - kept.view.x * factor,
-      now.y - kept.view.y * factor,
-      frame.stage.width * factor,
-      frame.stage.height * factor,
-    );
   }
 
   function paintHovered(frame: layers.Frame, image: ImageTrait): void {
@@ -216,8 +128,7 @@ export function createPainter(
       stop();
       stopPruning();
       cancelAnimationFrame(scheduled);
-      clearTimeout(settle);
-      kept = null;
+      kept.dispose();
       shapes.clear();
       // A canvas of no size gives its memory back at once.
       canvas.width = 0;

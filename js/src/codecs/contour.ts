@@ -5,18 +5,23 @@ import type { LogitGrid } from "./logits";
 /** A closed outline: x0, y0, x1, y1, ... in image pixels. */
 export type Ring = Float32Array;
 
-/**
- * Closed rings around everything above `level`, the crossing interpolated along each grid edge.
- *
- * `xs` and `ys` place the grid's columns and rows in the image. The outermost ring of values must
- * lie below `level`; otherwise a ring that leaves the grid is dropped.
- */
-export function contours(
-  values: Float32Array,
-  xs: Float32Array,
-  ys: Float32Array,
-  level: number,
-): Ring[] {
+/** How far below the level the padding around a candidate lies. */
+const OUTSIDE = 1e6;
+
+export interface Grid {
+  /** Row by row. The outermost ring must lie below `level`; a ring that leaves the grid is dropped. */
+  values: Float32Array;
+  /** Where the columns and rows lie in the image. */
+  xs: Float32Array;
+  ys: Float32Array;
+  level: number;
+  /** Whether outlines follow the bilinear surface inside the cells, too. */
+  curved: boolean;
+}
+
+/** Closed rings around everything above the level, the crossing interpolated along each grid edge. */
+export function contours(grid: Grid): Ring[] {
+  const { values, xs, ys, level } = grid;
   const columns = xs.length;
   const rows = ys.length;
   // Edge 2i leads from grid point i to the right, edge 2i + 1 downward. Inside lies on one constant
@@ -69,42 +74,84 @@ export function contours(
   const rings: Ring[] = [];
   for (const start of starts) {
     if (next[start] === -1) continue;
-    const ring = trace(start, next, values, xs, ys, level);
+    const ring = trace(start, next, grid);
     if (ring) rings.push(ring);
   }
   return rings;
 }
 
 /** Follows the links from `start` around, consuming them. */
-function trace(
-  start: number,
-  next: Int32Array,
-  values: Float32Array,
-  xs: Float32Array,
-  ys: Float32Array,
-  level: number,
-): Ring | null {
-  const columns = xs.length;
+function trace(start: number, next: Int32Array, grid: Grid): Ring | null {
   const points: number[] = [];
   let edge = start;
+  let before: Crossing | null = null;
   while (edge !== -1) {
     const following = next[edge]!;
-    next[edge] = -1;
+    const here = crossing(edge, grid);
+    if (before && grid.curved) addBend(points, before, here, grid);
     if (following === -1) break;
-    const i = edge >> 1;
-    const c = i % columns;
-    const r = (i - c) / columns;
-    const down = edge & 1;
-    const from = values[i]!;
-    const to = values[down ? i + columns : i + 1]!;
-    const t = (level - from) / (to - from);
-    const x = down ? xs[c]! : xs[c]! + t * (xs[c + 1]! - xs[c]!);
-    const y = down ? ys[r]! + t * (ys[r + 1]! - ys[r]!) : ys[r]!;
-    addPoint(points, x, y);
+    next[edge] = -1;
+    addPoint(points, here.x, here.y);
+    before = here;
     edge = following;
   }
   if (edge !== start) return null;
   return points.length >= 6 ? Float32Array.from(points) : null;
+}
+
+/** Where the outline crosses an edge: in the image, and in columns and rows. */
+interface Crossing {
+  x: number;
+  y: number;
+  column: number;
+  row: number;
+}
+
+function crossing(edge: number, { values, xs, ys, level }: Grid): Crossing {
+  const columns = xs.length;
+  const i = edge >> 1;
+  const c = i % columns;
+  const r = (i - c) / columns;
+  const down = edge & 1;
+  const from = values[i]!;
+  const to = values[down ? i + columns : i + 1]!;
+  const t = (level - from) / (to - from);
+  return down
+    ? { x: xs[c]!, y: ys[r]! + t * (ys[r + 1]! - ys[r]!), column: c, row: r + t }
+    : { x: xs[c]! + t * (xs[c + 1]! - xs[c]!), y: ys[r]!, column: c + t, row: r };
+}
+
+/** Bends (in cells) that nobody could see. */
+const FLAT = 0.02;
+
+/**
+ * Inside a cell the bilinear surface meets the level in a hyperbola, not in a line. Its middle,
+ * found by one Newton step from the line's, makes the outline follow the mask.
+ */
+function addBend(points: number[], p: Crossing, q: Crossing, grid: Grid): void {
+  const { values, xs, ys, level } = grid;
+  const column = (p.column + q.column) / 2;
+  const row = (p.row + q.row) / 2;
+  const c = Math.min(Math.floor(column), xs.length - 2);
+  const r = Math.min(Math.floor(row), ys.length - 2);
+  const i = r * xs.length + c;
+  const a = values[i]!;
+  const b = values[i + 1]!;
+  const d = values[i + xs.length]!;
+  const e = values[i + xs.length + 1]!;
+  if (Math.min(a, b, d, e) <= level - OUTSIDE / 2) return; // along the image's border it is straight
+  const u = column - c;
+  const v = row - r;
+  const slopeU = (b - a) * (1 - v) + (e - d) * v;
+  const slopeV = (d - a) * (1 - u) + (e - b) * u;
+  const height = a * (1 - u) * (1 - v) + b * u * (1 - v) + d * (1 - u) * v + e * u * v - level;
+  const steep = slopeU * slopeU + slopeV * slopeV;
+  const du = steep > 0 ? (-height * slopeU) / steep : 0;
+  const dv = steep > 0 ? (-height * slopeV) / steep : 0;
+  if (Math.abs(du) + Math.abs(dv) < FLAT) return;
+  const u1 = Math.min(Math.max(u + du, 0), 1);
+  const v1 = Math.min(Math.max(v + dv, 0), 1);
+  addPoint(points, xs[c]! + u1 * (xs[c + 1]! - xs[c]!), ys[r]! + v1 * (ys[r + 1]! - ys[r]!));
 }
 
 /** Leaves out a middle point that lies on the line between its neighbors: straight edges stay short. */
@@ -141,7 +188,7 @@ export function contoursOfLogits(
 ): Ring[] {
   const columns = grid.width + 4;
   const rows = grid.height + 4;
-  const values = new Float32Array(columns * rows).fill(level - 1e6);
+  const values = new Float32Array(columns * rows).fill(level - OUTSIDE);
   for (let r = 1; r < rows - 1; r++) {
     const row = Math.min(Math.max(r - 2, 0), grid.height - 1);
     for (let c = 1; c < columns - 1; c++) {
@@ -149,12 +196,13 @@ export function contoursOfLogits(
       values[r * columns + c] = grid.values[row * grid.width + column]!;
     }
   }
-  return contours(
+  return contours({
     values,
-    samplePositions(grid.width, grid.scale[0], imageWidth),
-    samplePositions(grid.height, grid.scale[1], imageHeight),
+    xs: samplePositions(grid.width, grid.scale[0], imageWidth),
+    ys: samplePositions(grid.height, grid.scale[1], imageHeight),
     level,
-  );
+    curved: true,
+  });
 }
 
 function samplePositions(count: number, scale: number, extent: number): Float32Array {
@@ -174,5 +222,5 @@ export function contoursOfCoverage(
   const ys = new Float32Array(coverage.height);
   for (let c = 0; c < xs.length; c++) xs[c] = (coverage.column + c + 0.5) * cell.width;
   for (let r = 0; r < ys.length; r++) ys[r] = (coverage.row + r + 0.5) * cell.height;
-  return contours(coverage.values, xs, ys, 0.5);
+  return contours({ values: coverage.values, xs, ys, level: 0.5, curved: false });
 }

@@ -41,7 +41,7 @@ export function createActions(store: Store, view: ViewState): Actions {
   let counter = 0;
   let silence: ReturnType<typeof setTimeout> | undefined;
   let sent: { request: string; at: number } | undefined;
-  let afterAnswer: (() => void)[] = [];
+  let afterAnswer: Intent[] = [];
   let gaveUp = false;
 
   const tell = (code: string, message: string): void => {
@@ -64,22 +64,18 @@ export function createActions(store: Store, view: ViewState): Actions {
 
   // Notebooks hold trait updates back while the kernel works, but pass messages on at once. An intent
   // about the draft therefore waits for the answer to the draft, or it would overtake its own click.
-  const sendInTurn = (intent: () => Intent | null): void => {
-    const run = (): void => {
-      const message = intent();
-      if (message) send(message);
-    };
-    if (store.waiting.peek() && !gaveUp) afterAnswer.push(run);
-    else run();
+  const sendInTurn = (intent: Intent): void => {
+    if (store.waiting.peek() && !gaveUp) afterAnswer.push(intent);
+    else send(intent);
   };
   const stopQueue = effect(() => {
     if (store.waiting.value) return;
     clearTimeout(silence);
     gaveUp = false;
     if (view.localNotice.peek()?.code === "no_answer") view.localNotice.value = null;
-    const waitingSteps = afterAnswer;
+    const intents = afterAnswer;
     afterAnswer = [];
-    for (const step of waitingSteps) step();
+    for (const intent of intents) send(intent);
   });
 
   const watchSilence = (): void => {
@@ -135,19 +131,17 @@ export function createActions(store: Store, view: ViewState): Actions {
       if (count > 0) actions.pick((store.picked.peek() + step + count) % count);
     },
     keep() {
-      if (store.prompts.peek().length === 0) return;
-      sendInTurn(() => {
-        const shown = store.shown.peek();
-        if (!shown || !store.settled.peek()) return null;
-        view.hoveredCandidate.value = null;
-        return { op: "keep", request: shown.request, picked: store.picked.peek() };
-      });
+      const shown = store.shown.peek();
+      // Nothing is kept that was not on screen: while an answer is awaited this does nothing.
+      if (!shown || !store.settled.peek() || shown.items.length === 0) return;
+      view.hoveredCandidate.value = null;
+      send({ op: "keep", request: shown.request, picked: store.picked.peek() });
     },
     clear() {
-      if (store.prompts.peek().length > 0) sendInTurn(() => ({ op: "clear" }));
+      if (store.prompts.peek().length > 0) sendInTurn({ op: "clear" });
     },
-    undo: () => sendInTurn(() => ({ op: "undo" })),
-    redo: () => sendInTurn(() => ({ op: "redo" })),
+    undo: () => sendInTurn({ op: "undo" }),
+    redo: () => sendInTurn({ op: "redo" }),
     chooseLabel(name) {
       if (name !== store.label.peek()) set({ label: name });
     },

@@ -1,7 +1,7 @@
 // The sheet of keys behind `?`.
 import type { JSX } from "preact";
 import { KEY_TABLE } from "../canvas/keyboard";
-import { Button, Kbd } from "./controls";
+import { Button, Kbd, onMac } from "./controls";
 import { useWidget } from "./context";
 import { CloseIcon } from "./icons";
 
@@ -30,7 +30,7 @@ export function KeySheet(): JSX.Element | null {
             <dt>{does}</dt>
             <dd>
               {keys.map((key) => (
-                <Kbd key={key}>{key}</Kbd>
+                <Kbd key={key}>{onMac ? key.replace("Ctrl", "⌘").replace("Alt", "⌥") : key}</Kbd>
               ))}
             </dd>
           </div>

@@ -41,10 +41,10 @@ export function Labels(): JSX.Element {
   const { store, actions, focusStage } = useWidget();
   const adding = useSignal(false);
   const current = store.currentLabel.value.name;
-  // While candidates are on screen the bare digits pick one of them.
-  const prefix = store.shown.value ? "⇧" : "";
+  // While candidates are on screen the bare digits pick one of them, and Shift is needed here.
+  const shift = store.shown.value !== null;
   return (
-    <section class="sw-section sw-labels" aria-label="Labels">
+    <section class="sw-section sw-labels" data-shift={shift} aria-label="Labels">
       <header class="sw-heading">
         <h3>Label</h3>
       </header>
@@ -60,7 +60,7 @@ export function Labels(): JSX.Element {
               data-testid="label-chip"
               data-lm-suppress-shortcuts="true"
               data-tip={`Keep as ${label.name}`}
-              data-keys={index < 9 ? (prefix ? `Shift ${index + 1}` : `${index + 1}`) : undefined}
+              data-keys={index < 9 ? (shift ? `Shift ${index + 1}` : `${index + 1}`) : undefined}
               onClick={() => {
                 actions.chooseLabel(label.name);
                 focusStage();
@@ -68,7 +68,7 @@ export function Labels(): JSX.Element {
             >
               <Swatch color={safeColor(label.color)} />
               <span class="sw-ellipsis">{label.name}</span>
-              {index < 9 && <Kbd>{`${prefix}${index + 1}`}</Kbd>}
+              {index < 9 && <Kbd>{index + 1}</Kbd>}
             </button>
           ))}
         </div>

@@ -1,13 +1,12 @@
 // The bar above the stage: what a click means, history, zoom, and the sheet of keys.
 import type { JSX } from "preact";
 import type { Mode } from "../state/view_state";
-import { Button } from "./controls";
+import { Button, onMac } from "./controls";
 import { useWidget } from "./context";
 import {
   ExcludeIcon, FitIcon, IncludeIcon, KeyboardIcon, RedoIcon, UndoIcon, ZoomInIcon, ZoomOutIcon,
 } from "./icons";
 
-const onMac = typeof navigator !== "undefined" && /Mac|iP(hone|ad)/.test(navigator.platform);
 const UNDO_KEYS = onMac ? "⌘ Z" : "Ctrl Z";
 const REDO_KEYS = onMac ? "⇧ ⌘ Z" : "Ctrl Shift Z";
 

@@ -28,8 +28,6 @@ function Card(props: { candidates: CandidatesTrait; index: number; picked: boole
         `stability ${formatScore(item.stability_score)}, ${item.area} pixels`
       }
       tabIndex={picked ? 0 : -1}
-      data-tip={`Predicted IoU ${formatScore(item.predicted_iou)}, stability ${formatScore(item.stability_score)}, ${item.area} px`}
-      data-keys={String(index + 1)}
       data-testid={`candidate-${index}`}
       data-lm-suppress-shortcuts="true"
       onClick={() => actions.pick(index)}
@@ -73,6 +71,8 @@ function Placeholder(): JSX.Element {
       <CandidatesIcon />
       {waiting ? (
         <p>Looking for candidates…</p>
+      ) : !store.image.value ? (
+        <p>Candidates appear here</p>
       ) : (
         <p>
           <b>Click an object</b> or drag a box around it

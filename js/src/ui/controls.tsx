@@ -1,6 +1,8 @@
 // Buttons. One that cannot act now stays focusable, so that keys never fall through to the notebook.
 import type { ComponentChildren, JSX } from "preact";
 
+export const onMac = /Mac|iP(hone|ad)/.test(navigator.platform);
+
 interface ButtonProps {
   label: string;
   onPress: () => void;
