@@ -40,16 +40,19 @@ export function attachShortcuts(
   // The notebook may listen on the document before the event reaches this widget, and its switch is an
   // attribute, all keys or none. So for a chord that is not ours (Ctrl+S) the switch is off for as long
   // as the event travels: the notebook saves itself as ever.
+  let restore = (): void => {};
   window.addEventListener(
     "keydown",
     (event) => {
+      restore();
       const target = event.composedPath()[0];
       if (!(target instanceof HTMLElement) || !root.contains(target)) return;
       const chord = (event.ctrlKey || event.metaKey) && event.key.length === 1;
       if (!chord || !target.hasAttribute(SUPPRESS)) return;
       if (focusOf(target) === "text" || verbOf(event, target)) return;
       target.removeAttribute(SUPPRESS);
-      setTimeout(() => target.setAttribute(SUPPRESS, "true"), 0);
+      restore = () => target.setAttribute(SUPPRESS, "true");
+      setTimeout(restore, 0);
     },
     { capture: true, signal },
   );

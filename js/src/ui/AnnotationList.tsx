@@ -124,12 +124,11 @@ export function AnnotationList(): JSX.Element {
             label={anyVisible ? "Hide all" : "Show all"}
             class="sw-small"
             testid="toggle-all"
-            onPress={() =>
-              actions.show(
-                annotations.filter((a) => a.visible === anyVisible).map((a) => a.id),
-                !anyVisible,
-              )
-            }
+            onPress={() => {
+              const now = store.annotations.peek();
+              const hide = now.some((a) => a.visible);
+              actions.show(now.filter((a) => a.visible === hide).map((a) => a.id), !hide);
+            }}
           >
             {anyVisible ? <EyeIcon /> : <EyeOffIcon />}
           </Button>
