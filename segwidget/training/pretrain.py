@@ -60,7 +60,7 @@ class Phase:
 PHASES = (
     Phase(0.40, 192, 10, 5, (0.3, 1.0), (0.75, 0.25, 0.0)),
     Phase(0.66, 192, 10, 5, (0.3, 1.0), (0.4, 0.35, 0.25)),
-    Phase(0.91, 320, 6, 4, (0.5, 1.1), (0.4, 0.35, 0.25)),
+    Phase(0.85, 320, 6, 4, (0.5, 1.1), (0.4, 0.35, 0.25)),
     Phase(1.00, 512, 4, 4, (0.8, 1.1), (0.4, 0.35, 0.25)),
 )
 
@@ -80,7 +80,7 @@ class Recipe:
         seed: of initial weights and data.
     """
 
-    steps: int = 5200
+    steps: int = 4300
     lr: float = 1.2e-3
     warmup: int = 250
     weight_decay: float = 0.05
