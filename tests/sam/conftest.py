@@ -111,7 +111,9 @@ def _random_state(network, seed=0):
     state = {}
     for key, like in network.state_dict().items():
         x = torch.randn(like.shape, generator=generator)
-        if key in fan_in:
+        if not like.is_floating_point():
+            state[key] = like.clone()
+        elif key in fan_in:
             state[key] = x / fan_in[key] ** 0.5
         elif key in gains:
             state[key] = 1 + 0.2 * x
@@ -146,6 +148,15 @@ def _assert_parity(ours, theirs, tolerance=1e-4):
     assert theirs.std() > 0.1, f"the reference hardly varies: {theirs.std():.2g}"
     difference = (ours - theirs).abs().max().item()
     assert difference < tolerance, f"differs by {difference:.2g}"
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _one_thread():
+    """Small networks lose more by waiting for a busy core than they gain by a second one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)

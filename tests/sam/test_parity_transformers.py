@@ -149,6 +149,8 @@ def test_prompts_on_two_images_at_once(small_sam, reference, pixels, make_prompt
     assert_parity(iou, torch.cat([x.iou_scores for x in expected], dim=2).flatten(0, 1))
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)  # half a minute of one core, where that core is free
 def test_vit_b(vit_b_sizes, random_state, make_pixels, make_prompts, predict, assert_parity):
     sam = build_sam_vit_b().eval()
     sam.load_state_dict(random_state(sam), strict=True)
