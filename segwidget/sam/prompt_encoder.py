@@ -184,10 +184,12 @@ class PromptEncoder(nn.Module):
             for kind in (FOREGROUND, BACKGROUND):
                 rows = bump_y * (labels == kind).unsqueeze(-1)
                 maps.append((rows.unsqueeze(-1) * bump_x.unsqueeze(-2)).amax(dim=1))
-        top_left, bottom_right = cells[:, :-1], cells[:, 1:]
+        # A box's corners are neighbors. The last point starts no box; it meets a filler, so that
+        # one point alone is no special case.
+        top_left, bottom_right = cells, F.pad(cells[:, 1:], (0, 0, 0, 1))
         cover_x = overlap(edges_x, top_left[..., 0:1], bottom_right[..., 0:1])
         cover_y = overlap(edges_y, top_left[..., 1:2], bottom_right[..., 1:2])
-        cover_y = cover_y * (labels[:, :-1] == BOX_TOP_LEFT).unsqueeze(-1)
+        cover_y = cover_y * (labels == BOX_TOP_LEFT).unsqueeze(-1)
         maps.append((cover_y.unsqueeze(-1) * cover_x.unsqueeze(-2)).amax(dim=1))
         return torch.stack(maps, dim=1)
 
