@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segwidget.errors import ImageError
 from segwidget.sam.compact_encoder import CompactEncoder
 from segwidget.sam.image_encoder import ImageEncoderViT
 from segwidget.sam.mask_decoder import MaskDecoder
@@ -72,9 +73,17 @@ class Sam(nn.Module):
         """Normalize a ``(B, 3, h, w)`` RGB image of 0 to 255 and pad it to the square input.
 
         The padding, right and below, is zeros after normalization, as published.
+
+        Raises:
+            ImageError: the image is larger than the input; it must be resized before.
         """
-        x = (x.to(self.pixel_mean) - self.pixel_mean) / self.pixel_std
         h, w = x.shape[-2:]
+        if max(h, w) > self.image_size:  # a negative padding would cut the image off in silence
+            raise ImageError(
+                f"The image is {w} x {h} pixels, but the network takes at most {self.image_size} "
+                "on a side. Resize it first."
+            )
+        x = (x.to(self.pixel_mean) - self.pixel_mean) / self.pixel_std
         return F.pad(x, (0, self.image_size - w, 0, self.image_size - h))
 
     def encode(self, x: Tensor) -> ImageFeatures:
