@@ -2,7 +2,7 @@
 //   node build.mjs                widget.js + widget.css into ../segwidget/static (or --outdir DIR)
 //   node build.mjs --dev          serves the demo page and rebuilds on every reload
 //   node build.mjs --demo DIR     writes the demo page into DIR, to open or to photograph
-import { copyFile, mkdir, stat } from "node:fs/promises";
+import { copyFile, mkdir, readFile, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
@@ -26,6 +26,17 @@ const common = {
   logLevel: "warning",
 };
 
+// What is bundled from others travels with its licence, as the licence asks.
+const BUNDLED = ["preact", "@preact/signals", "@preact/signals-core"];
+
+async function notices() {
+  const texts = BUNDLED.map(async (name) => {
+    const licence = await readFile(join(here, "node_modules", name, "LICENSE"), "utf8");
+    return `${name}\n\n${licence.trim()}`;
+  });
+  return `/*! Contains:\n\n${(await Promise.all(texts)).join("\n\n")}\n*/`;
+}
+
 const demo = {
   ...common,
   entryPoints: { main: "demo/main.ts", widget: "src/styles/widget.css" },
@@ -48,6 +59,7 @@ if (process.argv.includes("--dev")) {
     ...common,
     minify: true,
     entryPoints: { widget: "src/widget.ts" },
+    banner: { js: await notices() },
     outdir,
   });
   await esbuild.build({
