@@ -3,10 +3,10 @@ import type { AnnotationTrait, ImageTrait } from "../host/traits";
 import type { Store } from "../state/store";
 import { drawMask, keptStyle, onStage, type Frame } from "./layers";
 import type { AnnotationShapes } from "./shapes";
-import type { Viewport } from "./viewport";
+import { toStage, type Viewport } from "./viewport";
 
 /** So many corners may be drawn in every frame. */
-const CORNERS_PER_FRAME = 30_000;
+const CORNERS_PER_FRAME = 6_000;
 /** Time a frame may spend on decoding masks before it shows what it has. */
 const DECODE_MS = 8;
 /** Rest after which the picture is drawn anew for a changed zoom. */
@@ -16,6 +16,12 @@ interface Picture {
   view: Viewport;
   /** What it shows; any other value of these and it must be drawn anew. */
   shows: readonly unknown[];
+}
+
+function inSight({ box }: AnnotationTrait, { view, stage }: Frame): boolean {
+  const a = toStage(view, { x: box[0], y: box[1] });
+  const b = toStage(view, { x: box[2], y: box[3] });
+  return b.x >= 0 && b.y >= 0 && a.x <= stage.width && a.y <= stage.height;
 }
 
 export class KeptLayer {
@@ -49,6 +55,7 @@ export class KeptLayer {
     if (!complete) this.repaint();
     const draw = (target: Frame): void => {
       for (const annotation of ready) {
+        if (!inSight(annotation, target)) continue;
         const style = keptStyle(this.store.colorOf(annotation.label), quiet);
         drawMask(target, this.shapes.shape(annotation, image), style);
       }

@@ -68,7 +68,7 @@ export const candidateStyle = (color: string): MaskStyle => ({
 export function drawMask(frame: Frame, shape: Shape, style: MaskStyle): void {
   const { context, view } = frame;
   inImage(frame);
-  context.lineJoin = "round";
+  context.lineJoin = "bevel"; // much cheaper than round ones, and lines this thin look the same
   context.fillStyle = rgba(style.color, style.fill);
   context.fill(shape.path, "evenodd");
   context.strokeStyle = CASING;

@@ -1,9 +1,13 @@
 // Masks as vector shapes, made once and kept: candidates from logits, annotations from run lengths.
 import { bytesOf } from "../codecs/bytes";
 import { contoursOfCoverage, contoursOfLogits, type Ring } from "../codecs/contour";
+import { simplify } from "../codecs/simplify";
 import { gridAt } from "../codecs/logits";
 import { contains, coverageOf, decodeRle, type Runs } from "../codecs/rle";
 import type { AnnotationTrait, CandidatesTrait, ImageTrait } from "../host/traits";
+
+/** How far a kept outline may leave the pixels' stairs, in pixels of the preview. */
+const SMOOTHING = 0.35;
 
 /** A mask's outline in image pixels; filled by the even-odd rule. */
 export interface Shape {
@@ -78,7 +82,9 @@ export class AnnotationShapes {
       width: Math.max(1, image.width / Math.max(1, image.preview_width)),
       height: Math.max(1, image.height / Math.max(1, image.preview_height)),
     };
-    kept.shape = shapeOf(contoursOfCoverage(coverageOf(kept.runs, annotation.box, cell), cell));
+    const rings = contoursOfCoverage(coverageOf(kept.runs, annotation.box, cell), cell);
+    const tolerance = SMOOTHING * Math.min(cell.width, cell.height);
+    kept.shape = shapeOf(rings.map((ring) => simplify(ring, tolerance)));
     return kept.shape;
   }
 

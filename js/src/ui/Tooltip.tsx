@@ -26,7 +26,8 @@ export function Tooltip(): JSX.Element {
     const targetOf = (event: Event): HTMLElement | null =>
       event.target instanceof Element ? event.target.closest<HTMLElement>("[data-tip]") : null;
     const show = (target: HTMLElement): void => {
-      const text = target.dataset["tip"] ?? "";
+      const text = target.dataset["tip"];
+      if (!text) return;
       const keys = (target.dataset["keys"] ?? "").split("|").map((k) => k.trim()).filter(Boolean);
       tip.value = { text, keys, target };
     };

@@ -99,6 +99,7 @@ export function Tray(): JSX.Element {
       event.stopPropagation();
       actions.pickBy(step);
     }
+    if (!event.key.startsWith("Arrow")) return;
     requestAnimationFrame(() =>
       group.current?.querySelector<HTMLElement>("[aria-checked=true]")?.focus({ preventScroll: true }),
     );
@@ -135,7 +136,7 @@ export function Tray(): JSX.Element {
       <div class="sw-decide">
         <Button
           label={`Keep as ${label.name}`}
-          keys="Enter"
+          tip=""
           class="sw-primary"
           testid="keep"
           disabled={!settled || count === 0}

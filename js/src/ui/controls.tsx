@@ -9,7 +9,7 @@ interface ButtonProps {
   children: ComponentChildren;
   /** What the tooltip says after the label, in key caps; several ways are separated by a bar. */
   keys?: string;
-  /** A longer tooltip than the label. */
+  /** Another tooltip than the label; empty where the button says it all. */
   tip?: string;
   testid?: string;
   class?: string;
