@@ -35,7 +35,7 @@ class EmbeddingCache:
         self.max_bytes = max_bytes
         self._entries: OrderedDict[EmbeddingKey, ImageFeatures] = OrderedDict()
         self._users: dict[EmbeddingKey, int] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __contains__(self, key: EmbeddingKey) -> bool:
         return key in self._entries
@@ -46,7 +46,8 @@ class EmbeddingCache:
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return sum(features_nbytes(f) for f in self._entries.values())
+        with self._lock:
+            return sum(features_nbytes(f) for f in self._entries.values())
 
     def acquire(self, key: EmbeddingKey, compute: Callable[[], ImageFeatures]) -> ImageFeatures:
         """The embedding, computed unless it is here, and one more user of it.

@@ -145,14 +145,8 @@ class Predictor:
         sam, frame = self.model.sam, self.frame
         mask = None
         if mask_input is not None:
-            side = frame.logits_size
-            if np.shape(mask_input) != (side, side):
-                raise PromptError(
-                    f"The mask input has the shape {np.shape(mask_input)}; expected "
-                    f"{(side, side)}, one of an answer's low_res_logits."
-                )
-            mask = torch.as_tensor(mask_input, dtype=torch.float32, device=sam.device)
-            mask = mask.view(1, 1, side, side)
+            given = checked_logits(mask_input, frame.logits_size)
+            mask = torch.from_numpy(given).to(sam.device)[None, None]
         coords, labels = (t.to(sam.device) for t in frame.to_input(prompts))
         with torch.inference_mode():
             logits, iou = sam.decode(features, (coords, labels), masks=mask, padded=True)
@@ -180,6 +174,24 @@ class Predictor:
         if self._image is None or self._features is None:
             raise PromptError("There is no image to ask about. Call set_image(image) first.")
         return self._image, self._features
+
+
+def checked_logits(mask_input: object, side: int) -> NDArray[np.float32]:
+    """A mask prompt as ``(side, side)`` float32.
+
+    Raises:
+        PromptError: another shape, or something that is no finite number.
+    """
+    expected = f"expected finite numbers of shape {(side, side)}, one of an answer's low_res_logits"
+    try:
+        logits = np.array(mask_input, np.float32)
+    except (TypeError, ValueError) as e:
+        raise PromptError(f"The mask input is no array of numbers; {expected}.") from e
+    if logits.shape != (side, side):
+        raise PromptError(f"The mask input has the shape {logits.shape}; {expected}.")
+    if not np.isfinite(logits).all():
+        raise PromptError(f"The mask input holds NaN or infinity; {expected}.")
+    return logits
 
 
 def ranking(predicted_iou: NDArray[np.float32], ambiguous: bool) -> NDArray[np.intp]:
