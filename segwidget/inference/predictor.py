@@ -18,6 +18,7 @@ from segwidget.inference.models import Model, load_model
 from segwidget.inference.preprocessing import Frame
 from segwidget.inference.prompts import Box, Prompt, validate_prompts
 from segwidget.media.image import Image, ImageSource, open_image
+from segwidget.sam.image_encoder import ImageEncoderViT
 from segwidget.sam.sam import ImageFeatures
 
 MAX_CANDIDATES = 3
@@ -164,8 +165,10 @@ class Predictor:
             return sam.encode(sam.preprocess(x))
 
     def _frame_of(self, image: Image) -> Frame:
-        logits_size = self.model.sam.prompt_encoder.mask_input_size[0]
-        return Frame(image.width, image.height, self.model.sam.image_size, logits_size)
+        sam = self.model.sam
+        logits_size = sam.prompt_encoder.mask_input_size[0]
+        published = isinstance(sam.image_encoder, ImageEncoderViT)
+        return Frame(image.width, image.height, sam.image_size, logits_size, two_steps=published)
 
     def _key(self, image: Image) -> EmbeddingKey:
         return EmbeddingKey(image.sha256, self.model.sha256, self.model.device)

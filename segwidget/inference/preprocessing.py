@@ -29,12 +29,15 @@ class Frame:
         height: of the image.
         input_size: side of the network's input.
         logits_size: side of the low-resolution logits.
+        two_steps: enlarge logits by way of the input's size, as the published predictor does;
+            otherwise straight to the image's size, which is what a page draws.
     """
 
     width: int
     height: int
     input_size: int
     logits_size: int
+    two_steps: bool = True
 
     @property
     def resized(self) -> tuple[int, int]:
@@ -88,13 +91,34 @@ class Frame:
         return xy.unsqueeze(0), torch.tensor(labels).unsqueeze(0)
 
     def upsample(self, logits: Tensor) -> Tensor:
-        """Low-resolution logits ``(C, s, s)`` at the image's size, ``(C, H, W)``.
-
-        Bilinear to the input's size, cut, bilinear to the image's size, as published.
-        """
+        """Low-resolution logits ``(C, s, s)`` at the image's size, ``(C, H, W)``, bilinear."""
+        if not self.two_steps:
+            rows, columns = self.logits_shape
+            sx, sy = self.logits_scale
+            along_y = interpolation(self.height, rows, sy)
+            along_x = interpolation(self.width, columns, sx)
+            return along_y @ logits[:, :rows, :columns] @ along_x.T
         w, h = self.resized
         side = (self.input_size, self.input_size)
         big = F.interpolate(logits.unsqueeze(0), side, mode="bilinear", align_corners=False)
         big = big[..., :h, :w]
         full = F.interpolate(big, (self.height, self.width), mode="bilinear", align_corners=False)
         return full.squeeze(0)
+
+
+def interpolation(count: int, samples: int, scale: float) -> Tensor:
+    """The matrix ``(count, samples)`` of linear interpolation along one axis.
+
+    Args:
+        count: pixels of the image.
+        samples: low-resolution samples; beyond the outermost their values go on.
+        scale: samples per pixel.
+    """
+    at = ((torch.arange(count) + 0.5) * scale - 0.5).clamp(0, samples - 1)
+    low = at.floor().long().clamp(max=max(samples - 2, 0))
+    weight = at - low
+    matrix = torch.zeros(count, samples)
+    matrix.scatter_(1, low.unsqueeze(1), (1 - weight).unsqueeze(1))
+    if samples > 1:
+        matrix.scatter_(1, low.unsqueeze(1) + 1, weight.unsqueeze(1))
+    return matrix

@@ -55,6 +55,7 @@ def build_compact(img_size: int = 512) -> Sam:
             upscaled_channels=(48, 24),
             activation=nn.ReLU,  # GELU's gradient alone would take a fifth of a training step
             high_res_channels=high_res,
+            smooth=True,
         ),
     )
 

@@ -26,6 +26,7 @@ class MaskDecoder(nn.Module):
         activation: between the doublings; the published model's is GELU.
         high_res_channels: channels of the encoder's stride-4 map that the first doubling adds in
             (as HQ-SAM and SAM 2 do); 0 for an encoder without one.
+        smooth: smooth the logits; the published model does not.
     """
 
     def __init__(
@@ -39,10 +40,12 @@ class MaskDecoder(nn.Module):
         upscaled_channels: tuple[int, int] | None = None,
         activation: type[nn.Module] = nn.GELU,
         high_res_channels: int = 0,
+        smooth: bool = False,
     ) -> None:
         super().__init__()
         half, full = upscaled_channels or (transformer_dim // 4, transformer_dim // 8)
         self.transformer = transformer
+        self.smooth = smooth
         self.num_mask_tokens = num_multimask_outputs + 1
         self.iou_token = nn.Embedding(1, transformer_dim)
         self.mask_tokens = nn.Embedding(self.num_mask_tokens, transformer_dim)
@@ -120,7 +123,8 @@ class MaskDecoder(nn.Module):
             [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
         )
         masks = hyper @ upscaled.flatten(1, 2).transpose(1, 2)
-        return masks.unflatten(-1, (4 * h, 4 * w)), iou
+        masks = masks.unflatten(-1, (4 * h, 4 * w))
+        return smoothed(masks) if self.smooth else masks, iou
 
     def _upscale(self, image: Tensor, high_res_features: Tensor | None) -> Tensor:
         """``(B, h, w, C)`` to ``(B, 4h, 4w, c)``, with the stride-4 features added half-way."""
@@ -137,6 +141,18 @@ class MaskDecoder(nn.Module):
 def as_tokens(x: Tensor) -> Tensor:
     """``(B, C, h, w)`` to ``(B, h*w, C)``."""
     return x.flatten(2).transpose(1, 2)
+
+
+def smoothed(logits: Tensor) -> Tensor:
+    """Smooth ``(B, M, h, w)`` logits by a 5x5 binomial filter.
+
+    The two doublings treat the sixteen pixels of a cell apart, so that a network that has learned
+    from little leaves combs along outlines; this takes them off.
+    """
+    taps = logits.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    x = F.pad(logits.flatten(0, 1).unsqueeze(1), (2, 2, 2, 2), mode="replicate")
+    x = F.conv2d(F.conv2d(x, taps.view(1, 1, 1, 5)), taps.view(1, 1, 5, 1))
+    return x.view_as(logits)
 
 
 def double(x: Tensor, layer: nn.ConvTranspose2d) -> Tensor:

@@ -124,3 +124,24 @@ def test_a_mask_comes_back_where_it_was():
     expected = np.zeros((170, 301), bool)
     expected[30:120, 60:200] = True
     assert (mask & expected).sum() / (mask | expected).sum() > 0.99
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_straight_enlargement_samples_where_the_page_does(width, height):
+    frame = Frame(width, height, 512, 256, two_steps=False)
+    logits = torch.randn(2, 256, 256, generator=torch.Generator().manual_seed(0))
+    full = frame.upsample(logits)
+    assert full.shape == (2, height, width)
+    rows, columns = frame.logits_shape
+    seen = logits[:, :rows, :columns]
+    sx, sy = frame.logits_scale
+    for x, y in {(0, 0), (width - 1, height - 1), (width // 3, height // 2)}:
+        u = min(max((x + 0.5) * sx - 0.5, 0), columns - 1)
+        v = min(max((y + 0.5) * sy - 0.5, 0), rows - 1)
+        u0, v0 = int(u), int(v)
+        u1, v1 = min(u0 + 1, columns - 1), min(v0 + 1, rows - 1)
+        fu, fv = u - u0, v - v0
+        top = seen[:, v0, u0] * (1 - fu) + seen[:, v0, u1] * fu
+        bottom = seen[:, v1, u0] * (1 - fu) + seen[:, v1, u1] * fu
+        expected = top * (1 - fv) + bottom * fv
+        assert torch.allclose(full[:, y, x], expected, atol=1e-4)
