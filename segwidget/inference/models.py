@@ -58,8 +58,13 @@ def find_checkpoint(model: str | Path) -> tuple[str, Path]:
     Raises:
         ModelError: no such model, or its file is not on this computer.
     """
-    if isinstance(model, str) and model == "embedded":
-        return model, EMBEDDED_WEIGHTS
+    if not isinstance(model, str | Path):
+        raise ModelError(
+            f"A model is given as {type(model).__name__}; expected its name, such as 'embedded', "
+            "or the path of a checkpoint."
+        )
+    if model == "embedded":
+        return "embedded", EMBEDDED_WEIGHTS
     if isinstance(model, str) and model in PUBLISHED:
         path = cache_folder() / PUBLISHED[model]
         if not path.is_file():
@@ -70,7 +75,7 @@ def find_checkpoint(model: str | Path) -> tuple[str, Path]:
             )
         return model, path
     path = Path(model).expanduser()
-    if not path.suffix and not path.exists():
+    if not path.suffix and not path.is_file():
         names = ", ".join(["embedded", *PUBLISHED])
         raise ModelError(
             f"There is no model {str(model)!r}. Expected one of {names}, or the path of a "
