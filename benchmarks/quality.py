@@ -12,8 +12,9 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from baselines import all_baselines
+from baselines import Baseline, all_baselines
 
 from segwidget.errors import SegwidgetError
 from segwidget.evaluation.__main__ import add_sampling, draw, measure
@@ -21,9 +22,11 @@ from segwidget.evaluation.protocol import (
     BOX,
     PredictorSegmenter,
     PromptableSegmenter,
+    SampledImage,
+    Sampling,
     clicks_name,
 )
-from segwidget.evaluation.report import compare, compare_sets
+from segwidget.evaluation.report import Report, compare, compare_sets
 from segwidget.inference.predictor import Predictor
 
 
@@ -32,20 +35,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="embedded", help="name or checkpoint (default embedded)")
     parser.add_argument("--device", help="cpu or cuda; by default a GPU where there is one")
     parser.add_argument("--only", metavar="NAME", help="one baseline, or 'model'")
+    parser.add_argument(
+        "--baselines", type=Path, metavar="FILE", help="baselines' measurements: read, else written"
+    )
     add_sampling(parser)
     arguments = parser.parse_args(argv)
     baselines = {b.name: b for b in all_baselines()}
     if arguments.only not in (None, "model", *baselines):
-        parser.error(
-            f"--only {arguments.only!r}: expected 'model' or one of {', '.join(baselines)}"
-        )
+        names = ", ".join(["model", *baselines])
+        parser.error(f"--only {arguments.only!r}: expected one of {names}")
     try:
-        segmenters: list[PromptableSegmenter] = []
+        model: PromptableSegmenter | None = None
         if arguments.only in (None, "model"):
-            segmenters.append(PredictorSegmenter(Predictor(arguments.model, arguments.device)))
-        segmenters += [b for name, b in baselines.items() if arguments.only in (None, name)]
+            model = PredictorSegmenter(Predictor(arguments.model, arguments.device))
+        chosen = [b for name, b in baselines.items() if arguments.only in (None, name)]
         sampling, images = draw(arguments)
-        reports = [measure(segmenter, images, sampling) for segmenter in segmenters]
+        reports = [] if model is None else [measure(model, images, sampling)]
+        reports += measure_once(chosen, images, sampling, arguments.baselines)
     except SegwidgetError as error:
         print(error, file=sys.stderr)
         return 1
@@ -56,6 +62,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         everything = [report.to_dict() for report in reports]
         arguments.json.write_text(json.dumps(everything), encoding="utf-8")
     return 0
+
+
+def measure_once(
+    baselines: Sequence[Baseline],
+    images: Sequence[SampledImage],
+    sampling: Sampling,
+    path: Path | None,
+) -> list[Report]:
+    """Baselines never change, and take longer than a model: keep what was measured in a file."""
+    kept: dict[str, Report] = {}
+    if path is not None and path.exists():
+        read = (Report.from_dict(data) for data in json.loads(path.read_text(encoding="utf-8")))
+        kept = {report.segmenter: report for report in read}
+    asked = {(i.set, i.item.name, index) for i in images for index in i.chosen}
+    reports = []
+    for baseline in baselines:
+        report = kept.get(baseline.name)
+        known = report and {(m.set, m.image, m.mask) for m in report.measurements}
+        if report is None or known != asked or report.sampling != sampling:
+            report = measure(baseline, images, sampling)
+        kept[baseline.name] = report
+        reports.append(report)
+        if path is not None:
+            text = json.dumps([report.to_dict() for report in kept.values()])
+            path.write_text(text, encoding="utf-8")
+    return reports
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from segwidget.errors import FormatError
 from segwidget.evaluation.metrics import Calibration, Mean, calibration, mean_with_interval
 from segwidget.evaluation.protocol import COLUMNS, NATURAL, Measurement, Sampling
 
@@ -82,6 +83,22 @@ class Report:
             "overall": [_row_to_dict(row) for row in self.overall()],
             "measurements": [asdict(m) for m in self.measurements],
         }
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Report:
+        """The report that :meth:`to_dict` wrote.
+
+        Raises:
+            FormatError: something else.
+        """
+        try:
+            measurements = tuple(Measurement(**m) for m in data["measurements"])
+            return cls(str(data["segmenter"]), Sampling(**data["sampling"]), measurements)
+        except (KeyError, TypeError) as error:
+            raise FormatError(
+                "That is no report of an evaluation; expected the JSON that "
+                "`python -m segwidget.evaluation --json FILE` writes. Measure again."
+            ) from error
 
 
 def group_by_set(measurements: Sequence[Measurement]) -> dict[str, list[Measurement]]:

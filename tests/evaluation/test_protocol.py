@@ -208,6 +208,14 @@ def test_markdown_and_comparison(shards):
     assert per_set[2].startswith("| davis2016 | 1.000 | 0.1")
 
 
+def test_reports_come_back_from_json(shards):
+    report = report_of(Perfect(), shards)
+    assert Report.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+    for wrong in ({}, [], None, {"measurements": [1]}, {"measurements": [{"set": "a"}]}):
+        with pytest.raises(FormatError, match="no report"):
+            Report.from_dict(wrong)
+
+
 def test_names_cannot_break_the_table(shards):
     report = report_of(Perfect(), shards)
     odd = Report("a|b", Sampling(), report.measurements)
