@@ -33,11 +33,22 @@ class Answer(NamedTuple):
     ms: float
     model: Model
 
+    def answers(self, draft: Draft) -> bool:
+        """Whether it is the answer to this draft, whatever is picked of it."""
+        return (self.draft.prompts, self.draft.picks) == (draft.prompts, draft.picks)
+
+
+class _Opened(NamedTuple):
+    """A model that has seen the image."""
+
+    predictor: Predictor
+    dialogue: Dialogue
+
 
 class Answerer:
     """Answers drafts about one image.
 
-    Its callbacks run on whichever thread does the work, while no lock is held.
+    Its callbacks run on whichever thread does the work, while no lock of its own is held.
 
     Args:
         image: what the drafts are about.
@@ -61,14 +72,21 @@ class Answerer:
         self.model_name, _ = find_checkpoint(model)
         self._image, self._model, self._device = image, model, device
         self._on_status, self._on_error = on_status, on_error
-        self._loading = threading.Lock()
-        self._predictor: Predictor | None = None
-        self._dialogue: Dialogue | None = None
+        self._loading = threading.Lock()  # held while the model is loaded, which may take long
+        self._state = threading.Lock()  # of what follows, held for moments only
+        self._opened: _Opened | None = None
+        self._before: Answerer | None = None
         self._closed = False
         self._worker = Worker(lambda e: on_error(e, ""))
 
-    def start(self) -> None:
-        """Load the model and embed the image, on the thread."""
+    def start(self, before: Answerer | None = None) -> None:
+        """Load the model and embed the image, on the thread.
+
+        Args:
+            before: one that has ended. It is closed as soon as this one is ready, so that both
+                can use the same model and the same embedding.
+        """
+        self._before = before
         self._worker.submit(self._open)
 
     def answer(self, draft: Draft) -> Answer:
@@ -88,56 +106,84 @@ class Answerer:
 
         def job() -> None:
             try:
-                answer = self.answer(draft)
+                deliver(self.answer(draft))
             except Exception as e:
                 self._on_error(e, request)
-            else:
-                deliver(answer)
 
         self._worker.submit(job)
 
     def drop(self) -> None:
         """Forget a draft that still waits; loading goes on."""
-        if self._dialogue is not None:
+        if self._opened is not None:
             self._worker.drop()
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until nothing is left to do; ``False`` when ``timeout`` seconds pass."""
         return self._worker.wait(timeout)
 
-    def close(self) -> None:
-        """Free the embedding, unless somebody else uses it too."""
+    def end(self) -> None:
+        """Answer no more, but hold on to the embedding until ``close``."""
         self._closed = True
         self._worker.close()
-        with self._loading:
-            if self._predictor is not None:
-                self._predictor.reset_image(forget=True)
-            self._predictor = self._dialogue = None
+
+    def close(self) -> None:
+        """Answer no more and free the embedding, unless somebody else uses it too.
+
+        Does not wait: a model that is being loaded is let go of when it is there.
+        """
+        self.end()
+        with self._state:
+            opened, self._opened = self._opened, None
+            before, self._before = self._before, None
+        if opened is not None:
+            opened.predictor.reset_image(forget=True)
+        if before is not None:
+            before.close()
 
     def _open(self) -> None:
         try:
             self._ready()
         except Exception as e:
-            self._tell("failed", f"{self.model_name} could not be loaded.")
             self._on_error(e, "")
 
-    def _ready(self) -> tuple[Predictor, Dialogue]:
+    def _ready(self) -> _Opened:
         """The model with the image; made by the first who asks, on whichever thread."""
-        predictor, dialogue = self._predictor, self._dialogue
-        if predictor is not None and dialogue is not None:
-            return predictor, dialogue
-        with self._loading:
-            if self._closed:
-                raise ClosedError(
-                    "This Segmenter is closed. Run its cell again, or make another one."
-                )
-            if self._predictor is None or self._dialogue is None:
-                predictor = Predictor(self._model, self._device)
-                predictor.set_image(self._image)
-                self._predictor, self._dialogue = predictor, Dialogue(predictor)
-            predictor, dialogue = self._predictor, self._dialogue
-        self._tell("ready", "", predictor.model.device)
-        return predictor, dialogue
+        opened = self._opened
+        if opened is not None:
+            return opened
+        try:
+            with self._loading:
+                opened = self._opened or self._load()
+        except ClosedError:
+            raise
+        except Exception:
+            self._tell("failed", f"{self.model_name} could not be loaded.")
+            raise
+        self._tell("ready", "", opened.predictor.model.device)
+        return opened
+
+    def _load(self) -> _Opened:
+        self._require_open()
+        try:
+            predictor = Predictor(self._model, self._device)
+            predictor.set_image(self._image)
+        finally:
+            with self._state:
+                before, self._before = self._before, None
+            if before is not None:
+                before.close()
+        opened = _Opened(predictor, Dialogue(predictor))
+        with self._state:
+            if not self._closed:
+                self._opened = opened
+                return opened
+        predictor.reset_image(forget=True)
+        self._require_open()
+        return opened
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ClosedError("This Segmenter is closed. Run its cell again, or make another one.")
 
     def _tell(self, state: str, message: str, device: str = "") -> None:
         if not self._closed:

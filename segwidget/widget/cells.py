@@ -1,9 +1,10 @@
-"""Which cell, and which run of it, the code that runs now belongs to."""
+"""Which cell, and which run of it, the code that runs now belongs to; and what it made before."""
 
 from __future__ import annotations
 
 import sys
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 
 class CellRun(NamedTuple):
@@ -30,3 +31,38 @@ def current_cell_run() -> CellRun | None:
         return None
     cell, run = metadata.get("cellId"), header.get("msg_id")
     return CellRun(cell, run) if isinstance(cell, str) and isinstance(run, str) else None
+
+
+class MadeInCell(Protocol):
+    """Something that knows in which execution it was made."""
+
+    made_in: CellRun | None
+
+
+T = TypeVar("T", bound=MadeInCell)
+
+
+class Places(Generic[T]):
+    """Finds what a cell's last run made in the same place: the n-th about the same image."""
+
+    def __init__(self) -> None:
+        self._newest: WeakValueDictionary[tuple[str, str, int], T] = WeakValueDictionary()
+
+    def take(self, made: T, image: str) -> T | None:
+        """Put something newly made into its place.
+
+        Args:
+            made: what was made.
+            image: the SHA-256 of its image.
+
+        Returns:
+            What an earlier run of the cell had put there, if it still exists.
+        """
+        run = made.made_in
+        if run is None:
+            return None
+        nth = 0
+        while (old := self._newest.get((run.cell, image, nth))) is not None and old.made_in == run:
+            nth += 1
+        self._newest[run.cell, image, nth] = made
+        return old

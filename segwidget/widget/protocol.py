@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from segwidget.annotation.annotation import Annotation
 from segwidget.annotation.labels import LabelSet
+from segwidget.errors import SegwidgetError
 from segwidget.inference.candidates import Candidates
 from segwidget.inference.prompts import Prompt, prompt_to_dict
 from segwidget.media.image import Image
@@ -19,19 +21,23 @@ from segwidget.media.image import Image
 KNEE = 0.5
 LEVELS = 65.0
 
-# In a saved notebook the preview is base64, a third larger; masks need room beside it.
-PREVIEW_BYTES = 1_200_000
+# A saved notebook has at most 2 MB for each cell: the preview in base64, which is a third larger,
+# and beside it candidates (0.26 MB), front end (up to 0.3 MB) and masks.
+PREVIEW_BYTES = 800_000
+
+MAX_NOTICE_LENGTH = 600
 
 
 def quantize_logits(logits: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Logits as bytes by the mu-law above; the sign, and so the mask, is exact.
 
     Args:
-        logits: any shape, float32. What is not above 0 becomes at most 128.
+        logits: any shape, float32. What is not above 0, or not a number, becomes at most 128.
     """
-    size = np.minimum(np.log1p(np.abs(logits) / KNEE) / np.log(LEVELS), 1.0)
+    bounded = np.clip(np.nan_to_num(logits), -100, 100)  # far beyond what a byte can say
+    size = np.minimum(np.log1p(np.abs(bounded) / KNEE) / np.log(LEVELS), 1.0)
     steps = np.where(logits > 0, np.maximum(np.rint(127 * size), 1), -np.rint(127 * size))
-    quantized: NDArray[np.uint8] = (128 + np.nan_to_num(steps)).astype(np.uint8)
+    quantized: NDArray[np.uint8] = (128 + steps).astype(np.uint8)
     return quantized
 
 
@@ -68,16 +74,20 @@ def candidates_to_json(candidates: Candidates, request: str, ms: float) -> dict[
         ms: how long the kernel took.
     """
     logits = candidates.seen_logits
-    sx, sy = candidates.frame.logits_scale
+    frame = candidates.frame
+    sx, sy = frame.logits_scale
+    # A network that has gone wrong may score with NaN, which JSON has no word for.
+    predicted = np.nan_to_num(candidates.predicted_iou)
     items = [
         {
             "predicted_iou": round(float(iou), 4),
             "stability_score": round(float(stability), 4),
-            "area": round(np.count_nonzero(mask) / (sx * sy)),
+            # A low-resolution pixel may reach beyond the image's edge.
+            "area": min(round(np.count_nonzero(mask) / (sx * sy)), frame.width * frame.height),
             "box": _low_res_box(mask, candidates),
         }
         for iou, stability, mask in zip(
-            candidates.predicted_iou, candidates.stability_score, logits > 0, strict=True
+            predicted, candidates.stability_score, logits > 0, strict=True
         )
     ]
     return {
@@ -97,7 +107,7 @@ def _low_res_box(mask: NDArray[np.bool_], candidates: Candidates) -> list[float]
     (sx, sy), frame = candidates.frame.logits_scale, candidates.frame
     edges = [columns[0] / sx, rows[0] / sy, (columns[-1] + 1) / sx, (rows[-1] + 1) / sy]
     limits = [frame.width, frame.height] * 2
-    return [round(min(float(e), limit), 1) for e, limit in zip(edges, limits, strict=True)]
+    return [round(min(float(e), limit), 3) for e, limit in zip(edges, limits, strict=True)]
 
 
 def annotations_to_json(annotations: Sequence[Annotation]) -> list[dict[str, Any]]:
@@ -125,3 +135,29 @@ def labels_to_json(labels: LabelSet) -> list[dict[str, str]]:
 def prompts_to_json(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
     """Points and boxes as dictionaries."""
     return [prompt_to_dict(prompt) for prompt in prompts]
+
+
+def notice_to_json(error: Exception, request: str = "") -> dict[str, str]:
+    """An error as a message to the person.
+
+    Args:
+        error: what went wrong. Errors of segwidget's own speak for themselves.
+        request: which prompts failed, if it was about such.
+    """
+    message = str(error)
+    if not isinstance(error, SegwidgetError):
+        message = (
+            f"Something unexpected went wrong ({type(error).__name__}: {_cut(message, 300)}). "
+            "What was kept is safe; try again, or run the cell again."
+        )
+    return {
+        "id": uuid.uuid4().hex,
+        "level": "error",
+        "code": type(error).__name__,
+        "message": _cut(message, MAX_NOTICE_LENGTH),
+        "request": request,
+    }
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"

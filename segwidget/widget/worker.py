@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -12,7 +13,8 @@ class Worker:
     Nothing is ever printed from the thread: what a job raises goes to ``on_error``.
 
     Args:
-        on_error: called on the thread with whatever a job raised.
+        on_error: called on the thread with whatever a job raised; what it raises itself is dropped,
+            or nothing would ever be answered again.
     """
 
     def __init__(self, on_error: Callable[[Exception], None]) -> None:
@@ -66,5 +68,6 @@ class Worker:
                 if job is not None:
                     job()
             except Exception as e:
-                self._on_error(e)
+                with contextlib.suppress(Exception):
+                    self._on_error(e)
             del job  # or it would keep what it holds alive until the next one comes
