@@ -183,8 +183,8 @@ class Segmenter(SessionWidget):
     def close(self) -> None:
         """End the widget and free the embedding; what was kept can still be read."""
         if "_answerer" in self.__dict__:
-            self._answerer.close()
             self._end()
+            self._answerer.close()
         super().close()
 
     def _keep(self, answer: Answer, picked: int, label: str | None) -> Annotation:
@@ -223,10 +223,14 @@ class Segmenter(SessionWidget):
     def _end(self) -> None:
         """Be closed, but leave the embedding to whoever comes next."""
         with self._lock:
+            if self._closed:
+                return
             self._closed = True
             self._answerer.end()
             self._shown.clear()
+            layout = self.layout
             super().close()
+            layout.close()  # a widget of its own, which nobody else closes
 
 
 def _read_static(name: str) -> str:

@@ -104,7 +104,7 @@ class FakeComm:
     def __init__(self, data=None, buffers=None, comm_id=None, **_others):
         self.comm_id = comm_id or f"comm-{id(self)}"
         self.sent = []
-        self.closed = False
+        self._closing = threading.Event()
         self.state = {}
         self._receive(data, buffers)
 
@@ -126,8 +126,15 @@ class FakeComm:
     def on_msg(self, handler):
         self.handler = handler
 
+    @property
+    def closed(self):
+        return self._closing.is_set()
+
+    def wait_closed(self):
+        assert self._closing.wait(PATIENCE)
+
     def close(self, *_args, **_others):
-        self.closed = True
+        self._closing.set()
 
 
 class Page:
@@ -190,6 +197,7 @@ def make(comms, loads, picture, monkeypatch):
         made.append(seg)
         return seg
 
+    make_segmenter.forget = made.clear
     yield make_segmenter
     for seg in made:
         seg.close()
