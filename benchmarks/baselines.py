@@ -119,8 +119,7 @@ class RandomWalker(Baseline):
                 self.small,
                 seeds,
                 beta=self.beta,
-                mode="cg_j",
-                tol=1e-3,
+                mode="bf",  # conjugate gradients may take minutes where colors hardly change
                 channel_axis=-1,
                 return_full_prob=True,
             )
