@@ -11,6 +11,7 @@ from segwidget.annotation.annotation import Annotation
 from segwidget.errors import ModelError
 from segwidget.inference.embeddings import embedding_cache
 from segwidget.inference.prompts import Point
+from segwidget.widget.answerer import Answerer
 from segwidget.widget.cells import CellRun, Places, current_cell_run
 
 from .conftest import HEIGHT, PATIENCE, WIDTH, Page, join, live_widgets
@@ -159,6 +160,19 @@ def test_a_run_does_not_wait_for_the_last_one_to_load(make, notebook, loads):
     join(old)
     new.close()
     join(new)
+    assert len(embedding_cache) == 0
+
+
+def test_closing_before_the_model_is_there_frees_what_the_last_run_left(
+    make, notebook, monkeypatch
+):
+    notebook("cell-1")
+    assert make().wait(PATIENCE)
+    monkeypatch.setattr(Answerer, "_open", lambda self: None)
+    notebook("cell-1")
+    new = make()
+    assert len(embedding_cache) == 1
+    new.close()
     assert len(embedding_cache) == 0
 
 

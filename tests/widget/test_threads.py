@@ -2,6 +2,7 @@
 
 import random
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -131,6 +132,35 @@ def test_python_is_answered_in_its_next_line_whatever_a_page_says(seg):
 
     assert run_together(ask, lambda: page_talks(seg, "left", 5)) == []
     assert wrong == []
+
+
+def test_a_page_that_holds_notifications_back_holds_back_nobody_elses(seg, monkeypatch):
+    """ipywidgets holds them for the whole widget while it takes a page's message over."""
+    inside, done, found = threading.Event(), threading.Event(), []
+    hold = seg.hold_trait_notifications
+
+    @contextmanager
+    def slow_hold():
+        with hold():
+            yield
+            inside.set()
+            done.wait(0.2)  # somebody else who does not take turns would be done by then
+
+    monkeypatch.setattr(type(seg), "hold_trait_notifications", lambda self: slow_hold())
+
+    def python():
+        assert inside.wait(PATIENCE)
+        seg.prompts = [Point(5, 5)]
+        found.append(seg.candidates)
+        done.set()
+
+    dot = {"type": "point", "x": 40, "y": 30, "label": 1}
+    page = {"prompts": [dot], "request": "p-1"}
+    assert run_together(python, lambda: seg.set_state(page)) == []
+    assert seg.wait(PATIENCE)
+    assert seg.prompts == (Point(5, 5),)
+    assert found == [seg.candidates]
+    assert len(seg.candidates) == 3
 
 
 def test_observers_on_many_threads_see_only_whole_values(seg):
