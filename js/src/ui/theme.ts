@@ -34,11 +34,16 @@ export function followTheme(root: HTMLElement, dark: Signal<boolean>, signal: Ab
   // Theme style sheets load after the attribute changes; and none may be named above.
   const sheets = new MutationObserver(look);
   sheets.observe(document.head, { childList: true });
-  document.head.addEventListener("load", look, { capture: true, signal });
+  // Anywhere in the page: JupyterLab puts its theme's sheet into the body.
+  document.addEventListener("load", look, { capture: true, signal });
+  // A widget that is drawn before it is in the page has nothing behind it yet.
+  const placed = new ResizeObserver(look);
+  placed.observe(root);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", look, { signal });
   signal.addEventListener("abort", () => {
     observer.disconnect();
     sheets.disconnect();
+    placed.disconnect();
   });
   look();
 }
