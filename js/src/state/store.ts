@@ -46,11 +46,19 @@ export function createStore(host: Host): Store {
     }),
   );
 
+  // A request that failed stays so when its notice has been read and dismissed.
+  const failed = signal("");
+  stops.push(
+    effect(() => {
+      const request = traits.notice.value?.request;
+      if (request) failed.value = request;
+    }),
+  );
   const waiting = computed(() => {
     const request = traits.request.value;
     if (traits.prompts.value.length === 0) return false;
     return (
-      traits.candidates.value?.request !== request && traits.notice.value?.request !== request
+      traits.candidates.value?.request !== request && failed.value !== request
     );
   });
   const settled = computed(
