@@ -17,11 +17,13 @@ class EmbeddingKey(NamedTuple):
         image: SHA-256 of the image's pixels.
         model: SHA-256 of the model's checkpoint.
         device: where it lies.
+        variant: how the image was preprocessed, and in which precision it was embedded.
     """
 
     image: str
     model: str
     device: str
+    variant: str = ""
 
 
 class EmbeddingCache:

@@ -7,12 +7,14 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 import platformdirs
 import torch
 
 from segwidget.errors import ModelError
+from segwidget.inference.network import Network, SamNetwork
 from segwidget.sam.checkpoint import load_checkpoint
 from segwidget.sam.sam import Sam
 
@@ -31,19 +33,38 @@ class Model:
     """A network that is ready to answer, and what it is called.
 
     Attributes:
-        sam: the network, on its device.
+        network: on its device; given a :class:`Sam`, a network that runs it.
         name: as a person calls it: ``"embedded"``, ``"vit_b"``, or a file's name.
         sha256: of its checkpoint's file, in hex.
     """
 
-    sam: Sam
+    network: Network
     name: str
     sha256: str
+
+    def __post_init__(self) -> None:
+        given: Any = self.network
+        if isinstance(given, Sam):
+            object.__setattr__(self, "network", SamNetwork(given))
+
+    @property
+    def sam(self) -> Sam:
+        """The network as a :class:`Sam`, for training and export.
+
+        Raises:
+            ModelError: it is one of another family.
+        """
+        if not isinstance(self.network, SamNetwork):
+            raise ModelError(
+                f"The model {self.name} is not of the SAM architecture, which this needs. Use "
+                "'embedded', or a SAM checkpoint."
+            )
+        return self.network.sam
 
     @property
     def device(self) -> str:
         """Where it runs, such as ``"cpu"`` or ``"cuda:0"``."""
-        return str(self.sam.device)
+        return str(self.network.device)
 
 
 def cache_folder() -> Path:
@@ -127,6 +148,6 @@ def load_model(model: str | Path = "embedded", device: str | None = None) -> Mod
         found = _loaded.get(key)
         if found is None:
             checkpoint = load_checkpoint(path)
-            found = Model(checkpoint.sam.to(chosen), name, checkpoint.sha256)
+            found = Model(SamNetwork(checkpoint.sam.to(chosen)), name, checkpoint.sha256)
             _loaded[key] = found
     return found

@@ -15,10 +15,10 @@ from segwidget.errors import PromptError
 from segwidget.inference.candidates import Candidates
 from segwidget.inference.embeddings import EmbeddingKey, embedding_cache
 from segwidget.inference.models import Model, load_model
+from segwidget.inference.network import Prepared
 from segwidget.inference.preprocessing import Frame
 from segwidget.inference.prompts import Box, Prompt, validate_prompts
 from segwidget.media.image import Image, ImageSource, open_image
-from segwidget.sam.image_encoder import ImageEncoderViT
 from segwidget.sam.sam import ImageFeatures
 
 MAX_CANDIDATES = 3
@@ -48,6 +48,7 @@ class Predictor:
         self._lock = threading.RLock()
         self._image: Image | None = None
         self._features: ImageFeatures | None = None
+        self._prepared: Prepared = None
         self._last: tuple[tuple[Prompt, ...], Candidates] | None = None
 
     @property
@@ -80,7 +81,9 @@ class Predictor:
         opened = open_image(image)
         with self._lock:
             key = self._key(opened)
-            features = embedding_cache.acquire(key, lambda: self._encode(opened))
+            features = embedding_cache.acquire(
+                key, lambda: self.model.network.encode(opened.pixels)
+            )
             self.reset_image()
             self._image, self._features = opened, features
         return opened
@@ -94,7 +97,7 @@ class Predictor:
         with self._lock:
             if self._image is not None:
                 embedding_cache.release(self._key(self._image), forget=forget)
-            self._image = self._features = self._last = None
+            self._image = self._features = self._prepared = self._last = None
 
     def predict(
         self,
@@ -122,7 +125,7 @@ class Predictor:
             PromptError: no image is set, or the prompts are impossible.
         """
         with self._lock:
-            image, features = self._require_image()
+            image, _ = self._require_image()
             checked = validate_prompts(prompts, image.width, image.height)
             if sum(isinstance(p, Box) for p in checked) > 1:
                 raise PromptError(
@@ -133,24 +136,22 @@ class Predictor:
                 before, answer = self._last
                 if len(checked) > len(before) and checked[: len(before)] == before:
                     mask_input = answer.low_res_logits[0]
-            candidates = self._decode(features, checked, mask_input)
+            candidates = self._decode(checked, mask_input)
             self._last = checked, candidates
             return candidates
 
     def _decode(
         self,
-        features: ImageFeatures,
         prompts: tuple[Prompt, ...],
         mask_input: NDArray[np.float32] | None,
     ) -> Candidates:
-        sam, frame = self.model.sam, self.frame
+        network, frame = self.model.network, self.frame
         mask = None
         if mask_input is not None:
             given = checked_logits(mask_input, frame.logits_size)
-            mask = torch.from_numpy(given).to(sam.device)[None, None]
-        coords, labels = (t.to(sam.device) for t in frame.to_input(prompts))
-        with torch.inference_mode():
-            logits, iou = sam.decode(features, (coords, labels), masks=mask, padded=True)
+            mask = torch.from_numpy(given).to(network.device)[None, None]
+        coords, labels = (t.to(network.device) for t in frame.to_input(prompts))
+        logits, iou = network.decode(self._require_prepared(), coords, labels, mask)
         scores: NDArray[np.float32] = iou[0].float().cpu().numpy()
         ambiguous = len(prompts) == 1 and not isinstance(prompts[0], Box) and mask is None
         order = ranking(scores, ambiguous)
@@ -158,20 +159,19 @@ class Predictor:
         predicted = np.clip(scores[order], 0, 1)
         return Candidates(logits[0].float().cpu().numpy()[order], predicted, frame)
 
-    def _encode(self, image: Image) -> ImageFeatures:
-        sam = self.model.sam
-        with torch.inference_mode():
-            x = self._frame_of(image).resize(image.pixels).to(sam.device)
-            return sam.encode(sam.preprocess(x))
+    def _require_prepared(self) -> Prepared:
+        """What depends on the image alone, computed when it is first asked about."""
+        _, features = self._require_image()
+        if self._prepared is None:
+            self._prepared = self.model.network.prepare(features)
+        return self._prepared
 
     def _frame_of(self, image: Image) -> Frame:
-        sam = self.model.sam
-        logits_size = sam.prompt_encoder.mask_input_size[0]
-        published = isinstance(sam.image_encoder, ImageEncoderViT)
-        return Frame(image.width, image.height, sam.image_size, logits_size, two_steps=published)
+        return self.model.network.frame(image.width, image.height)
 
     def _key(self, image: Image) -> EmbeddingKey:
-        return EmbeddingKey(image.sha256, self.model.sha256, self.model.device)
+        model = self.model
+        return EmbeddingKey(image.sha256, model.sha256, model.device, model.network.variant)
 
     def _require_image(self) -> tuple[Image, ImageFeatures]:
         if self._image is None or self._features is None:

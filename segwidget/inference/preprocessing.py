@@ -1,7 +1,8 @@
 """From an image to the network's input, and from its logits back to the image.
 
-The long side becomes the network's input size, the rest is padded ("Segment Anything", appendix A,
-"Image encoder"); the steps are those of the published predictor.
+SAM: the long side becomes the network's input size, the rest is padded ("Segment Anything",
+appendix A, "Image encoder"); the steps are those of the published predictor. MedSAM and SAM 2
+squash the image to the square input instead.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Frame:
         logits_size: side of the low-resolution logits.
         two_steps: enlarge logits by way of the input's size, as the published predictor does;
             otherwise straight to the image's size, which is what a page draws.
+        squash: the image fills the whole input, whatever its shape; nothing is padded.
     """
 
     width: int
@@ -38,10 +40,13 @@ class Frame:
     input_size: int
     logits_size: int
     two_steps: bool = True
+    squash: bool = False
 
     @property
     def resized(self) -> tuple[int, int]:
         """``(width, height)`` of the image within the input; at least one pixel each."""
+        if self.squash:
+            return self.input_size, self.input_size
         scale = self.input_size / max(self.width, self.height)
         return max(1, int(self.width * scale + 0.5)), max(1, int(self.height * scale + 0.5))
 
@@ -122,3 +127,35 @@ def interpolation(count: int, samples: int, scale: float) -> Tensor:
     if samples > 1:
         matrix.scatter_(1, low.unsqueeze(1) + 1, weight.unsqueeze(1))
     return matrix
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How images become a network's input.
+
+    Attributes:
+        name: part of what an embedding is found again by.
+        squash: see :class:`Frame`.
+        two_steps: see :class:`Frame`.
+        normalized: :meth:`to_input` already gives what the image encoder takes; otherwise pixels
+            of 0 to 255, which :meth:`Sam.preprocess` normalizes and pads.
+    """
+
+    name: str
+    squash: bool = False
+    two_steps: bool = False
+    normalized: bool = False
+
+    def frame(self, width: int, height: int, input_size: int, logits_size: int) -> Frame:
+        """How an image of this size lies in the network's input."""
+        return Frame(width, height, input_size, logits_size, self.two_steps, self.squash)
+
+    def to_input(self, pixels: NDArray[np.uint8], frame: Frame) -> Tensor:
+        """RGB pixels ``uint8 (H, W, 3)`` as the network's input, ``(1, 3, h, w)``."""
+        return frame.resize(pixels)
+
+
+#: As published: the long side, padded; logits by way of the input's size.
+SAM = Preprocessing("sam", two_steps=True)
+#: The embedded model: the same, with logits straight to the image.
+COMPACT = Preprocessing("compact")

@@ -20,11 +20,14 @@ class ImageFeatures(NamedTuple):
 
     Attributes:
         embedding: ``(I, C, h, w)``.
-        high_res: ``(I, c, 2h, 2w)`` features of stride 4, or ``None``.
+        high_res: ``(I, c, 2h, 2w)`` features of half the stride, or ``None``.
+        finest: ``(I, c, 4h, 4w)`` features of a quarter of the stride, or ``None``; only networks
+            of SAM 2's family have them.
     """
 
     embedding: Tensor
-    high_res: Tensor | None
+    high_res: Tensor | None = None
+    finest: Tensor | None = None
 
 
 class Sam(nn.Module):

@@ -241,9 +241,9 @@ def test_predictor_refines_its_last_answer(shards, model, monkeypatch):
     seen = []
     decode = predictor._decode
 
-    def spy(features, prompts, mask_input):
+    def spy(prompts, mask_input):
         seen.append((prompts, mask_input is not None))
-        return decode(features, prompts, mask_input)
+        return decode(prompts, mask_input)
 
     monkeypatch.setattr(predictor, "_decode", spy)
     images = images_of(shards, Sampling(1, 1))[:1]

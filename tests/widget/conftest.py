@@ -85,14 +85,14 @@ def predictions(monkeypatch):
     calls.begun = threading.Event()
     decode = predictor.Predictor._decode
 
-    def counted(self, features, prompts, mask_input):
+    def counted(self, prompts, mask_input):
         calls.append(prompts)
         calls.begun.set()
         if calls.gate is not None:
             assert calls.gate.wait(PATIENCE)
         if calls.error is not None:
             raise calls.error
-        return decode(self, features, prompts, mask_input)
+        return decode(self, prompts, mask_input)
 
     monkeypatch.setattr(predictor.Predictor, "_decode", counted)
     return calls
