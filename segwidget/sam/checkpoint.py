@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 from segwidget.errors import CheckpointError
 from segwidget.sam.build import BUILDERS
 from segwidget.sam.compact_encoder import CompactEncoder
+from segwidget.sam.hashing import file_sha256
 from segwidget.sam.sam import Sam
 
 # Width of the patch embedding -> architecture.
@@ -134,12 +134,3 @@ def recognize(state: Mapping[str, Tensor], path: Path) -> str:
         f"{path.name} is not a SAM checkpoint that is known here: it holds {found} … . Expected "
         "ViT-B, ViT-L or ViT-H as published, or the embedded model."
     )
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as f:
-        while block := f.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
