@@ -1,31 +1,20 @@
-"""Models by name: the embedded one, and published checkpoints that are on this computer."""
+"""Models that are loaded: the embedded one, published checkpoints, and a person's own."""
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-import platformdirs
 import torch
 
-from segwidget.errors import ModelError
+from segwidget.errors import CheckpointError, ModelError
 from segwidget.inference.network import Network, SamNetwork
+from segwidget.inference.registry import MODELS, find_checkpoint
 from segwidget.sam.checkpoint import load_checkpoint
 from segwidget.sam.sam import Sam
-
-EMBEDDED_WEIGHTS = Path(__file__).parents[1] / "weights" / "embedded.safetensors"
-
-# Published checkpoints and the names of their files.
-PUBLISHED: Mapping[str, str] = {
-    "vit_b": "sam_vit_b_01ec64.pth",
-    "vit_l": "sam_vit_l_0b3195.pth",
-    "vit_h": "sam_vit_h_4b8939.pth",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,44 +56,6 @@ class Model:
         return str(self.network.device)
 
 
-def cache_folder() -> Path:
-    """Where checkpoints are looked for: ``$SEGWIDGET_CACHE``, or the user's cache folder."""
-    given = os.environ.get("SEGWIDGET_CACHE")
-    return Path(given).expanduser() if given else platformdirs.user_cache_path("segwidget")
-
-
-def find_checkpoint(model: str | Path) -> tuple[str, Path]:
-    """The name and the file of a model.
-
-    Raises:
-        ModelError: no such model, or its file is not on this computer.
-    """
-    if not isinstance(model, str | Path):
-        raise ModelError(
-            f"A model is given as {type(model).__name__}; expected its name, such as 'embedded', "
-            "or the path of a checkpoint."
-        )
-    if model == "embedded":
-        return "embedded", EMBEDDED_WEIGHTS
-    if isinstance(model, str) and model in PUBLISHED:
-        path = cache_folder() / PUBLISHED[model]
-        if not path.is_file():
-            raise ModelError(
-                f"The weights of {model} are not on this computer. Download {PUBLISHED[model]} as "
-                f"the Segment Anything repository describes, put it into {path.parent}, or pass "
-                "its path as the model. Predictor('embedded') needs no download."
-            )
-        return model, path
-    path = Path(model).expanduser()
-    if not path.suffix and not path.is_file():
-        names = ", ".join(["embedded", *PUBLISHED])
-        raise ModelError(
-            f"There is no model {str(model)!r}. Expected one of {names}, or the path of a "
-            "checkpoint (.pth, .pt or .safetensors)."
-        )
-    return path.name, path
-
-
 def choose_device(device: str | None = None) -> torch.device:
     """The device that was asked for; by default a GPU where there is one, else the CPU.
 
@@ -138,7 +89,8 @@ def load_model(model: str | Path = "embedded", device: str | None = None) -> Mod
 
     Raises:
         ModelError: no such model or device.
-        CheckpointError: its file is missing, damaged or unsafe.
+        CheckpointError: its file is missing, damaged or unsafe, or is asked for by a published
+            checkpoint's name and is another file.
     """
     name, path = find_checkpoint(model)
     chosen = choose_device(device)
@@ -150,4 +102,17 @@ def load_model(model: str | Path = "embedded", device: str | None = None) -> Mod
             checkpoint = load_checkpoint(path)
             found = Model(SamNetwork(checkpoint.sam.to(chosen)), name, checkpoint.sha256)
             _loaded[key] = found
+    _check_published(name, path, found.sha256)
     return found
+
+
+def _check_published(name: str, path: Path, sha256: str) -> None:
+    """Hold a file that is asked for by a published checkpoint's name to that checkpoint."""
+    row = MODELS.get(name)
+    if row is None or not row.url or path != row.path or sha256 == row.sha256:
+        return
+    raise CheckpointError(
+        f"{path} is not {row.title} as published: its SHA-256 is {sha256}, expected "
+        f"{row.sha256}. Fetch it anew with `segwidget models download {name} --force`, or pass its "
+        "path to use it as it is."
+    )

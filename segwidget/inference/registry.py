@@ -184,9 +184,9 @@ def find_checkpoint(model: str | Path) -> tuple[str, Path]:
             "or the path of a checkpoint."
         )
     path = Path(model).expanduser()
-    row = _named(model) if isinstance(model, str) and not path.is_file() else None
-    if isinstance(model, str) and model in MODELS:
-        row = MODELS[model]  # a file that happens to be called so is meant by ./vit_b
+    row = None
+    if isinstance(model, str):  # a file that happens to be called vit_b is meant by "./vit_b"
+        row = MODELS.get(model) or (None if path.is_file() else _of_file(model))
     if row is not None:
         if not row.path.is_file():
             raise ModelError(
@@ -214,9 +214,9 @@ def megabytes(size: int) -> str:
     return f"{value:.2f} GB"
 
 
-def _named(model: str) -> ModelRow | None:
+def _of_file(name: str) -> ModelRow | None:
     """The model whose published file is called so."""
-    return next((row for row in MODELS.values() if row.url and row.file_name == model), None)
+    return next((row for row in MODELS.values() if row.url and row.file_name == name), None)
 
 
 def _suggestion(name: str) -> str:

@@ -12,8 +12,9 @@ from segwidget.annotation.session import Draft
 from segwidget.errors import ClosedError
 from segwidget.inference.candidates import Candidates
 from segwidget.inference.dialogue import Dialogue
-from segwidget.inference.models import Model, find_checkpoint
+from segwidget.inference.models import Model
 from segwidget.inference.predictor import Predictor
+from segwidget.inference.registry import find_checkpoint
 from segwidget.media.image import Image
 from segwidget.widget.worker import Worker
 

@@ -1,26 +1,21 @@
-"""Models by name: which file is meant, what is missing, and which device answers."""
+"""Loading models: what is refused, what is shared, and which device answers."""
 
 import gc
 import os
 import time
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 import torch
 
 from segwidget.errors import CheckpointError, ModelError
 from segwidget.inference import models
-from segwidget.inference.models import (
-    EMBEDDED_WEIGHTS,
-    PUBLISHED,
-    cache_folder,
-    choose_device,
-    find_checkpoint,
-    load_model,
-)
+from segwidget.inference.models import choose_device, load_model
 from segwidget.inference.predictor import Predictor
+from segwidget.inference.registry import MODELS
 from segwidget.sam.build import build_compact
-from segwidget.sam.checkpoint import file_sha256, save_checkpoint
+from segwidget.sam.checkpoint import save_checkpoint
+from segwidget.sam.hashing import file_sha256
 
 
 @pytest.fixture(scope="module")
@@ -29,52 +24,6 @@ def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
     save_checkpoint(build_compact(), path)
     return path
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGWIDGET_CACHE", str(tmp_path))
-    return tmp_path
-
-
-def test_the_embedded_model_lies_in_the_package():
-    assert find_checkpoint("embedded") == ("embedded", EMBEDDED_WEIGHTS)
-    assert EMBEDDED_WEIGHTS.parent.parent == Path(models.__file__).parents[1]
-
-
-def test_a_path_is_a_model(weights):
-    assert find_checkpoint(weights) == ("mine.safetensors", weights)
-    assert find_checkpoint(str(weights)) == ("mine.safetensors", weights)
-
-
-def test_a_home_folder_is_expanded(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert find_checkpoint("~/x.pth") == ("x.pth", tmp_path / "x.pth")
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_published_checkpoints_are_looked_for_in_the_cache_folder(folder, name):
-    with pytest.raises(ModelError) as caught:
-        find_checkpoint(name)
-    message = str(caught.value)
-    assert PUBLISHED[name] in message
-    assert str(folder) in message
-    assert "embedded" in message
-    (folder / PUBLISHED[name]).touch()
-    assert find_checkpoint(name) == (name, folder / PUBLISHED[name])
-
-
-def test_cache_folder(monkeypatch, tmp_path):
-    monkeypatch.setenv("SEGWIDGET_CACHE", str(tmp_path / "there"))
-    assert cache_folder() == tmp_path / "there"
-    monkeypatch.delenv("SEGWIDGET_CACHE")
-    assert cache_folder().name == "segwidget"
-
-
-@pytest.mark.parametrize("name", ["vit_x", "Embedded", ""])
-def test_unknown_models(name):
-    with pytest.raises(ModelError, match=r"no model '.*'.*embedded, vit_b, vit_l, vit_h"):
-        load_model(name)
 
 
 def test_a_missing_file(tmp_path):
@@ -87,12 +36,6 @@ def test_a_folder_is_no_checkpoint(tmp_path):
         load_model(tmp_path)
 
 
-@pytest.mark.parametrize("given", [None, 3, ["embedded"]])
-def test_things_that_are_no_name(given):
-    with pytest.raises(ModelError, match="expected its name"):
-        load_model(given)
-
-
 def test_loading(weights):
     model = load_model(weights)
     assert model.name == "mine.safetensors"
@@ -100,6 +43,25 @@ def test_loading(weights):
     assert model.device == str(choose_device())
     assert not model.sam.training
     assert not any(p.requires_grad for p in model.sam.parameters())
+
+
+def test_a_published_name_is_held_to_the_published_file(weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGWIDGET_CACHE", str(tmp_path))
+    row = MODELS["vit_b"]
+    row.path.write_bytes(weights.read_bytes())  # a file of ours under another's name
+    row.path.rename(row.path.with_suffix(".safetensors"))
+    row = replace(row, file_name=row.path.with_suffix(".safetensors").name)
+    monkeypatch.setitem(MODELS, "vit_b", row)
+    with pytest.raises(
+        CheckpointError, match=r"not SAM ViT-B as published.*download vit_b --force"
+    ):
+        load_model("vit_b", "cpu")
+    assert load_model(row.path, "cpu").sha256 == file_sha256(weights)
+    with pytest.raises(CheckpointError, match="not SAM ViT-B as published"):
+        load_model("vit_b", "cpu")  # although it is loaded now
+
+    monkeypatch.setitem(MODELS, "vit_b", replace(row, sha256=file_sha256(weights)))
+    assert load_model("vit_b", "cpu").sha256 == file_sha256(weights)
 
 
 def test_one_network_serves_all_who_use_it(weights):
