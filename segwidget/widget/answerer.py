@@ -90,6 +90,21 @@ class Answerer:
         self._before = before
         self._worker.submit(self._open)
 
+    @property
+    def device(self) -> str:
+        """Where the model runs; empty until it is loaded."""
+        opened = self._opened
+        return "" if opened is None else opened.predictor.model.device
+
+    def load(self) -> None:
+        """Load the model and embed the image at once, on the caller's thread.
+
+        Raises:
+            ClosedError: after ``close``.
+            SegwidgetError: the model cannot be loaded.
+        """
+        self._ready()
+
     def answer(self, draft: Draft) -> Answer:
         """Answer at once, on the caller's thread; loads the model first if need be.
 
@@ -109,7 +124,7 @@ class Answerer:
             try:
                 deliver(self.answer(draft))
             except Exception as e:
-                self._on_error(e, request)
+                self._fail(e, request)
 
         self._worker.submit(job)
 
@@ -145,7 +160,7 @@ class Answerer:
         try:
             self._ready()
         except Exception as e:
-            self._on_error(e, "")
+            self._fail(e, "")
 
     def _ready(self) -> _Opened:
         """The model with the image; made by the first who asks, on whichever thread."""
@@ -185,6 +200,10 @@ class Answerer:
     def _require_open(self) -> None:
         if self._closed:
             raise ClosedError("This Segmenter is closed. Run its cell again, or make another one.")
+
+    def _fail(self, error: Exception, request: str) -> None:
+        if not self._closed:  # else another answers by now, or nobody is asked any more
+            self._on_error(error, request)
 
     def _tell(self, state: str, message: str, device: str = "") -> None:
         if not self._closed:

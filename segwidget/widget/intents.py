@@ -17,6 +17,9 @@ INTENTS: Mapping[str, tuple[str, Mapping[str, type]]] = {
     "relabel": ("relabel", {"ids": list, "label": str}),
     "show": ("show", {"ids": list, "visible": bool}),
     "add_label": ("add_label", {"name": str}),
+    "use_model": ("use_model", {"name": str}),
+    "download_model": ("download_model", {"name": str}),
+    "cancel_download": ("cancel_download", {}),
     "dismiss": ("dismiss", {"id": str}),
 }
 

@@ -17,13 +17,13 @@ from segwidget.annotation.session import Session
 from segwidget.errors import AnnotationError
 from segwidget.media.image import ImageSource, open_image
 from segwidget.widget.answerer import Answer
-from segwidget.widget.binding import SessionWidget
 from segwidget.widget.cells import CellRun, Places, current_cell_run
+from segwidget.widget.model_menu import ModelWidget
 
 STATIC = Path(__file__).parents[1] / "static"
 
 
-class Segmenter(SessionWidget):
+class Segmenter(ModelWidget):
     """A promptable segmentation model in a notebook cell.
 
         seg = Segmenter("street.jpg", labels=["car", "person"])
@@ -172,13 +172,15 @@ class Segmenter(SessionWidget):
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until nothing is left to do: the model is loaded and the newest prompts answered.
 
+        A download goes on meanwhile; its end is in ``download``.
+
         Args:
             timeout: seconds; ``None`` waits as long as it takes.
 
         Returns:
             ``False`` when the time is up. Whether it went well is in ``status`` and ``notice``.
         """
-        return self._answerer.wait(timeout)
+        return self._wait_for_answers(timeout)
 
     def close(self) -> None:
         """End the widget and free the embedding; what was kept can still be read."""
@@ -227,6 +229,7 @@ class Segmenter(SessionWidget):
                 return
             self._closed = True
             self._answerer.end()
+            self._end_models()
             self._shown.clear()
             layout = self.layout
             super().close()
