@@ -9,8 +9,10 @@ from collections.abc import Callable
 from segwidget.inference.download import download_checkpoint
 from segwidget.inference.registry import ModelRow
 
-# Seconds between two reports: often enough to look alive, seldom enough to be no load for a page.
+# A report is due after so many seconds, or so much of the file: often enough to look alive, also
+# where the line stalls just then, and seldom enough to be no load for a page.
 PERIOD = 0.25
+SHARE = 0.05
 
 
 class Fetch:
@@ -35,7 +37,7 @@ class Fetch:
         self._on_progress, self._on_end = on_progress, on_end
         self._cancelled = threading.Event()
         self._done, self._message = 0, ""
-        self._told = float("-inf")  # when
+        self._told_at, self._told_of = float("-inf"), 0
         self.thread = threading.Thread(target=self._run, name="segwidget-download", daemon=True)
 
     def start(self) -> None:
@@ -64,9 +66,8 @@ class Fetch:
         if done != self._done:
             self._message = ""  # bytes arrive, so nothing is waited for
         self._done = done
-        now = time.monotonic()
-        if done == total or now - self._told >= PERIOD:
-            self._told = now
+        late = time.monotonic() - self._told_at >= PERIOD
+        if late or done == total or abs(done - self._told_of) >= SHARE * total:
             self._tell()
 
     def _notice(self, message: str) -> None:
@@ -74,5 +75,6 @@ class Fetch:
         self._tell()
 
     def _tell(self) -> None:
+        self._told_at, self._told_of = time.monotonic(), self._done
         if not self._cancelled.is_set():
             self._on_progress(self._done, self.row.size, self._message)

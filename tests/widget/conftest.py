@@ -49,6 +49,14 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def _no_downloads(tmp_path, monkeypatch):
+    """No test depends on what is on this computer, or fetches anything."""
+    monkeypatch.setenv("SEGWIDGET_CACHE", str(tmp_path / "no cache"))
+    monkeypatch.setenv("SEGWIDGET_OFFLINE", "1")
+    monkeypatch.delenv("SEGWIDGET_MIRROR", raising=False)
+
+
 @pytest.fixture
 def loads(model, monkeypatch):
     """Every loading of a model, by its name; a test may put an exception or an Event inside."""

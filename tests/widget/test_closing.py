@@ -45,6 +45,8 @@ def closed(seg):
         lambda seg: seg.show([]),
         lambda seg: seg.add_label("tree"),
         lambda seg: seg.pick(1),
+        lambda seg: seg.use_model("embedded"),
+        lambda seg: seg.download_model("vit_b"),
     ],
 )
 def test_a_closed_widget_says_so_and_keeps_its_work(closed, use):

@@ -32,6 +32,9 @@ class Recorder:
         ({"op": "show", "ids": [], "visible": False}, ("show", [], False)),
         ({"op": "add_label", "name": "tree"}, ("add_label", "tree")),
         ({"op": "dismiss", "id": "n"}, ("dismiss", "n")),
+        ({"op": "use_model", "name": "vit_b"}, ("use_model", "vit_b")),
+        ({"op": "download_model", "name": "vit_b"}, ("download_model", "vit_b")),
+        ({"op": "cancel_download"}, ("cancel_download",)),
     ],
 )
 def test_each_intent_is_one_verb(content, call):
