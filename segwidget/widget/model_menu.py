@@ -246,19 +246,20 @@ class ModelWidget(SessionWidget):
         fetch.start()
 
     def _end_download(self, row: ModelRow, error: Exception | None) -> None:
+        """Say how a download has ended, when what follows from it has begun."""
         self._fetch = None
         wanted, self._wanted = self._wanted == row.name, ""
         self._list_models()
         if error is not None:
-            self._assign("download", {**self.download, "state": "failed", "message": ""})
             self._report(error)
+            self._assign("download", {**self.download, "state": "failed", "message": ""})
             return
-        self._assign("download", progress(row.name, row.size, row.size, "done"))
         if wanted:
             try:
                 self._change_soon(row.name)
             except ModelError as e:
                 self._report(e)
+        self._assign("download", progress(row.name, row.size, row.size, "done"))
 
     # Waiting and closing.
 
