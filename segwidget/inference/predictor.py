@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 
 from segwidget.errors import PromptError
 from segwidget.inference.candidates import Candidates
-from segwidget.inference.embeddings import EmbeddingKey, embedding_cache
+from segwidget.inference.embeddings import (
+    as_float,
+    embedding_cache,
+    embedding_key,
+    find_or_compute,
+)
 from segwidget.inference.models import Model, load_model
 from segwidget.inference.network import Prepared
 from segwidget.inference.preprocessing import Frame
@@ -66,8 +71,25 @@ class Predictor:
         image, _ = self._require_image()
         return self._frame_of(image)
 
+    @property
+    def lock(self) -> threading.RLock:
+        """Held while the network is asked; whoever asks it directly holds it meanwhile."""
+        return self._lock
+
+    @property
+    def prepared(self) -> Prepared:
+        """What the network has computed of the present image for its decoder.
+
+        Raises:
+            PromptError: no image is set.
+        """
+        with self._lock:
+            return self._require_prepared()
+
     def set_image(self, image: ImageSource) -> Image:
         """Embed an image; an embedding of the same pixels by the same model is found again.
+
+        In memory, or else on disk, where it is also found in later sessions.
 
         Args:
             image: whatever :func:`segwidget.open_image` opens.
@@ -80,9 +102,8 @@ class Predictor:
         """
         opened = open_image(image)
         with self._lock:
-            key = self._key(opened)
             features = embedding_cache.acquire(
-                key, lambda: self.model.network.encode(opened.pixels)
+                embedding_key(self.model, opened), lambda: find_or_compute(self.model, opened)
             )
             self.reset_image()
             self._image, self._features = opened, features
@@ -92,11 +113,11 @@ class Predictor:
         """Let go of the image.
 
         Args:
-            forget: drop its embedding too, unless another predictor uses it.
+            forget: drop its embedding from memory too, unless another predictor uses it.
         """
         with self._lock:
             if self._image is not None:
-                embedding_cache.release(self._key(self._image), forget=forget)
+                embedding_cache.release(embedding_key(self.model, self._image), forget=forget)
             self._image = self._features = self._prepared = self._last = None
 
     def predict(
@@ -163,15 +184,11 @@ class Predictor:
         """What depends on the image alone, computed when it is first asked about."""
         _, features = self._require_image()
         if self._prepared is None:
-            self._prepared = self.model.network.prepare(features)
+            self._prepared = self.model.network.prepare(as_float(features))
         return self._prepared
 
     def _frame_of(self, image: Image) -> Frame:
         return self.model.network.frame(image.width, image.height)
-
-    def _key(self, image: Image) -> EmbeddingKey:
-        model = self.model
-        return EmbeddingKey(image.sha256, model.sha256, model.device, model.network.variant)
 
     def _require_image(self) -> tuple[Image, ImageFeatures]:
         if self._image is None or self._features is None:
