@@ -2,7 +2,7 @@
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { createPreview } from "./canvas/preview";
-import { AnnotationShapes } from "./canvas/shapes";
+import { MaskShapes } from "./canvas/shapes";
 import type { Host } from "./host/host";
 import { createActions } from "./state/actions";
 import { announceChanges } from "./state/announce";
@@ -22,10 +22,11 @@ export function mountSegmenter(host: Host, element: HTMLElement): () => void {
 
   const control = new AbortController();
   const store = createStore(host);
-  const view = createViewState();
+  const view = createViewState(store);
   const actions = createActions(store, view);
   const preview = createPreview(store, view);
-  const shapes = new AnnotationShapes();
+  const shapes = new MaskShapes();
+  const proposalShapes = new MaskShapes();
   followTheme(root, view.dark, control.signal);
 
   const stops = [
@@ -44,7 +45,7 @@ export function mountSegmenter(host: Host, element: HTMLElement): () => void {
   ];
 
   const widget: Widget = {
-    root, store, view, actions, preview, shapes,
+    root, store, view, actions, preview, shapes, proposalShapes,
     focusStage: () =>
       root.querySelector<HTMLElement>("canvas.sw-canvas")?.focus({ preventScroll: true }),
   };
@@ -60,8 +61,10 @@ export function mountSegmenter(host: Host, element: HTMLElement): () => void {
     render(null, root);
     for (const stop of stops) stop();
     actions.dispose();
+    view.proposals.dispose();
     preview.dispose();
     shapes.clear();
+    proposalShapes.clear();
     store.dispose();
     root.remove();
   };

@@ -31,7 +31,7 @@ export const LABELS: LabelTrait[] = [
 ];
 
 export function makeKernel(labels: LabelTrait[] = LABELS): FakeKernel {
-  return new FakeKernel({ pixels: squarePixels(), image: IMAGE, labels });
+  return new FakeKernel({ pixels: squarePixels(), image: IMAGE, labels, grid: 4 });
 }
 
 export interface Mounted {

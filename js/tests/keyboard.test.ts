@@ -6,6 +6,7 @@ const press = (key: string, more: Partial<KeyPress> = {}): KeyPress => ({
 });
 const drafting: KeyContext = {
   focus: "stage", hasCandidates: true, hasPrompts: true, candidateCount: 3, labelCount: 4, keysOpen: false,
+  running: false, hasProposals: false, proposalsOpen: false, onProposal: false,
 };
 const idle: KeyContext = { ...drafting, hasCandidates: false, hasPrompts: false, candidateCount: 0 };
 
@@ -74,4 +75,30 @@ test("a text field gets every key", () => {
 
 test("Escape closes the sheet of keys before it drops a draft", () => {
   expect(verbFor(press("Escape"), { ...drafting, keysOpen: true })).toEqual({ verb: "closeKeys" });
+});
+
+const proposing: KeyContext = { ...idle, hasProposals: true, proposalsOpen: true };
+
+test("E looks for everything, once at a time", () => {
+  expect(verbFor(press("e"), idle)).toEqual({ verb: "everything" });
+  expect(verbFor(press("E"), drafting)).toEqual({ verb: "everything" });
+  expect(verbFor(press("e"), { ...idle, running: true })).toBeNull();
+  expect(verbFor(press("e", { ctrlKey: true }), idle)).toBeNull();
+});
+
+test("Escape drops the draft, then stops the run, then drops the proposals", () => {
+  const all = { ...drafting, running: true, hasProposals: true };
+  expect(verbFor(press("Escape"), all)).toEqual({ verb: "clear" });
+  expect(verbFor(press("Escape"), { ...all, hasPrompts: false })).toEqual({ verb: "cancelEverything" });
+  expect(verbFor(press("Escape"), proposing)).toEqual({ verb: "clearProposals" });
+});
+
+test("arrows go through the proposals, and Enter keeps the one that is pointed at", () => {
+  expect(verbFor(press("ArrowRight"), proposing)).toEqual({ verb: "stepProposal", index: 1 });
+  expect(verbFor(press("ArrowLeft"), proposing)).toEqual({ verb: "stepProposal", index: -1 });
+  expect(verbFor(press("Enter"), proposing)).toBeNull();
+  expect(verbFor(press("Enter"), { ...proposing, onProposal: true })).toEqual({ verb: "keepProposal" });
+  expect(verbFor(press("Enter"), { ...proposing, onProposal: true, focus: "button" })).toBeNull();
+  expect(verbFor(press("ArrowRight"), { ...proposing, focus: "choice" })).toBeNull();
+  expect(verbFor(press("ArrowRight"), { ...drafting, proposalsOpen: true })).toEqual({ verb: "pickBy", index: 1 });
 });

@@ -9,7 +9,7 @@ const point = (x: number, y: number, label: 0 | 1 = 1) => ({ type: "point", x, y
 function setUp() {
   const kernel = makeKernel();
   const store = createStore(kernel);
-  const view = createViewState();
+  const view = createViewState(store);
   return { kernel, store, view, actions: createActions(store, view) };
 }
 
@@ -202,7 +202,7 @@ test("a label that exists is chosen instead of added", () => {
 test("two stores of one model stay in step, and a disposed one listens no more", () => {
   const kernel = makeKernel();
   const [one, two] = [createStore(kernel), createStore(kernel)];
-  const actions = createActions(one, createViewState());
+  const actions = createActions(one, createViewState(one));
   actions.addPrompt(point(20, 20));
   actions.pick(1);
   expect(two.prompts.value).toEqual(one.prompts.value);

@@ -28,6 +28,25 @@ export function safeColor(color: string): string {
   return rgba(color, 1);
 }
 
+/**
+ * A color of its own for each id, the same every time.
+ *
+ * The hue goes around by the hash of the id; two steps of lightness tell neighbors of like hue apart.
+ */
+export function colorOfId(id: string): string {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193) >>> 0;
+  const hue = (hash % 360) / 60;
+  const high = (hash >>> 16) & 1 ? 0.95 : 0.78;
+  const low = 0.16;
+  const channel = (shift: number): string => {
+    const at = (hue + shift) % 6;
+    const up = Math.min(Math.max(Math.abs(at - 3) - 1, 0), 1);
+    return Math.round(255 * (low + (high - low) * up)).toString(16).padStart(2, "0");
+  };
+  return `#${channel(0)}${channel(4)}${channel(2)}`;
+}
+
 /** Relative luminance as WCAG defines it, 0 black to 1 white. */
 export function luminance({ r, g, b }: Rgb): number {
   const linear = (channel: number): number => {

@@ -20,13 +20,20 @@ export interface KeyContext {
   hasPrompts: boolean;
   candidateCount: number;
   labelCount: number;
+  running: boolean;
+  hasProposals: boolean;
+  /** Arrows and Enter are the proposals': some are shown, and there is no draft. */
+  proposalsOpen: boolean;
+  /** One of them is pointed at. */
+  onProposal: boolean;
   keysOpen: boolean;
 }
 
 export type KeyVerb =
   | { verb: "undo" | "redo" | "keep" | "clear" | "removeLast" | "fit" | "zoomIn" | "zoomOut" }
   | { verb: "toggleKeys" | "closeKeys" }
-  | { verb: "pick" | "pickBy" | "label"; index: number }
+  | { verb: "everything" | "cancelEverything" | "clearProposals" | "keepProposal" }
+  | { verb: "pick" | "pickBy" | "label" | "stepProposal"; index: number }
   | { verb: "pan"; dx: number; dy: number };
 
 const PAN_STEP = 48;
@@ -64,16 +71,24 @@ export function verbFor(press: KeyPress, context: KeyContext): KeyVerb | null {
   switch (press.key) {
     case "Enter":
       if (press.shiftKey || context.focus === "button") return null;
-      return context.hasPrompts ? { verb: "keep" } : null;
+      if (context.hasPrompts) return { verb: "keep" };
+      return context.onProposal && context.focus === "stage" ? { verb: "keepProposal" } : null;
     case "Escape":
-      return context.hasPrompts ? { verb: "clear" } : null;
+      if (context.hasPrompts) return { verb: "clear" };
+      if (context.running) return { verb: "cancelEverything" };
+      return context.hasProposals ? { verb: "clearProposals" } : null;
     case "Backspace":
     case "Delete":
       return context.hasPrompts ? { verb: "removeLast" } : null;
     case "ArrowLeft":
-      return context.hasCandidates ? { verb: "pickBy", index: -1 } : null;
-    case "ArrowRight":
-      return context.hasCandidates ? { verb: "pickBy", index: 1 } : null;
+    case "ArrowRight": {
+      const index = press.key === "ArrowLeft" ? -1 : 1;
+      if (context.hasCandidates) return { verb: "pickBy", index };
+      return context.proposalsOpen && context.focus === "stage" ? { verb: "stepProposal", index } : null;
+    }
+    case "e":
+    case "E":
+      return context.running ? null : { verb: "everything" };
     case "f":
     case "F":
     case "0":
@@ -104,6 +119,11 @@ export function perform(verb: KeyVerb, actions: Actions, store: Store, keys: { v
     case "pick": return actions.pick(verb.index);
     case "pickBy": return actions.pickBy(verb.index);
     case "pan": return actions.panBy(verb.dx, verb.dy);
+    case "everything": return actions.everything();
+    case "cancelEverything": return actions.cancelEverything();
+    case "clearProposals": return actions.clearProposals();
+    case "stepProposal": return actions.stepProposal(verb.index);
+    case "keepProposal": return actions.keepPointedProposal();
     case "toggleKeys": keys.value = !keys.value; return;
     case "closeKeys": keys.value = false; return;
     case "label": {
@@ -121,8 +141,11 @@ export const KEY_TABLE: readonly { keys: string[]; does: string }[] = [
   { keys: ["1", "2", "3"], does: "Pick a candidate" },
   { keys: ["←", "→"], does: "Previous or next candidate" },
   { keys: ["Enter"], does: "Keep under the current label" },
-  { keys: ["Esc"], does: "Discard the draft" },
+  { keys: ["Esc"], does: "Discard the draft, then the proposals" },
   { keys: ["Backspace"], does: "Remove the last prompt" },
+  { keys: ["E"], does: "Propose masks for everything" },
+  { keys: ["Click", "← → Enter"], does: "Keep a proposal" },
+  { keys: ["Shift+Drag"], does: "Keep all proposals in a box" },
   { keys: ["Ctrl+Z", "Ctrl+Shift+Z"], does: "Undo, redo" },
   { keys: ["Shift+1 … 9"], does: "Choose a label" },
   { keys: ["+", "−", "F"], does: "Zoom in, out, fit" },

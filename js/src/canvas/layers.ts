@@ -1,6 +1,6 @@
-// What lies on the stage, from bottom to top: picture, kept masks, candidate, prompts, rubber band.
+// What lies on the stage, from bottom to top: picture, kept masks, proposals, candidate, prompts, bands.
 // Every function draws one layer; shapes come in image pixels, line widths in CSS pixels.
-import type { AnnotationTrait, ImageTrait, Prompt } from "../host/traits";
+import type { BoxTuple, ImageTrait, Prompt } from "../host/traits";
 import { inkOn, rgba, safeColor } from "./color";
 import { markerSpot } from "./prompts";
 import type { Shape } from "./shapes";
@@ -44,6 +44,8 @@ export interface MaskStyle {
   fill: number;
   line: string;
   width: number;
+  /** How much wider the dark line below is, by default 1.5. */
+  casing?: number;
 }
 
 export const keptStyle = (color: string, quiet: boolean): MaskStyle => ({
@@ -58,6 +60,20 @@ export const hoveredStyle = (color: string): MaskStyle => ({
   line: "#ffffff",
   width: 2,
 });
+/** Thin and light: there may be hundreds, and the picture must stay in sight. */
+export const proposalStyle = (color: string, quiet: boolean): MaskStyle => ({
+  color,
+  fill: quiet ? 0.06 : 0.2,
+  line: rgba(color, quiet ? 0.45 : 0.95),
+  width: quiet ? 0.75 : 1,
+  casing: quiet ? 0 : 0.75,
+});
+export const gatheredStyle = (color: string): MaskStyle => ({
+  color,
+  fill: 0.45,
+  line: "#ffffff",
+  width: 1.25,
+});
 export const candidateStyle = (color: string): MaskStyle => ({
   color,
   fill: 0.48,
@@ -71,9 +87,12 @@ export function drawMask(frame: Frame, shape: Shape, style: MaskStyle): void {
   context.lineJoin = "bevel"; // much cheaper than round ones, and lines this thin look the same
   context.fillStyle = rgba(style.color, style.fill);
   context.fill(shape.path, "evenodd");
-  context.strokeStyle = CASING;
-  context.lineWidth = (style.width + 1.5) / view.scale;
-  context.stroke(shape.path);
+  const casing = style.casing ?? 1.5;
+  if (casing > 0) {
+    context.strokeStyle = CASING;
+    context.lineWidth = (style.width + casing) / view.scale;
+    context.stroke(shape.path);
+  }
   context.strokeStyle = style.line;
   context.lineWidth = style.width / view.scale;
   context.stroke(shape.path);
@@ -93,15 +112,11 @@ export function drawGhost(frame: Frame, shape: Shape, color: string): void {
   context.setLineDash([]);
 }
 
-/** A small tag above a mask: its label and score, as text. */
-export function drawTag(frame: Frame, annotation: AnnotationTrait, color: string): void {
-  const [x0, y0, x1] = annotation.box;
+/** A small tag above a mask: what it is and its scores, as text. */
+export function drawTag(frame: Frame, box: BoxTuple, text: string, color: string): void {
+  const [x0, y0, x1] = box;
   const top = toStage(frame.view, { x: (x0 + x1) / 2, y: y0 });
-  const name = annotation.label.length > 32 ? `${annotation.label.slice(0, 31)}…` : annotation.label;
-  pill(frame, `${name}  ${annotation.predicted_iou.toFixed(2)}`, top.x, top.y - 16, {
-    background: safeColor(color),
-    ink: inkOn(color),
-  });
+  pill(frame, text, top.x, top.y - 16, { background: safeColor(color), ink: inkOn(color) });
 }
 
 function pill(
@@ -149,7 +164,8 @@ function dashedRect(frame: Frame, a: Spot, b: Spot, color: string): void {
   context.setLineDash([]);
 }
 
-export function drawRubberBand(frame: Frame, a: Spot, b: Spot, image: Size): void {
+/** A rectangle that follows the pointer; `text` says what it is good for. */
+export function drawBand(frame: Frame, a: Spot, b: Spot, text: string): void {
   const { context, view } = frame;
   const from = toStage(view, a);
   const to = toStage(view, b);
@@ -157,9 +173,7 @@ export function drawRubberBand(frame: Frame, a: Spot, b: Spot, image: Size): voi
   context.fillStyle = "rgba(255, 255, 255, 0.16)";
   context.fillRect(from.x, from.y, to.x - from.x, to.y - from.y);
   dashedRect(frame, from, to, "#ffffff");
-  const width = Math.round(Math.min(Math.abs(b.x - a.x), image.width));
-  const height = Math.round(Math.min(Math.abs(b.y - a.y), image.height));
-  pill(frame, `${width} × ${height}`, (from.x + to.x) / 2, Math.max(from.y, to.y) + 16, {
+  pill(frame, text, (from.x + to.x) / 2, Math.max(from.y, to.y) + 16, {
     background: "rgba(17, 19, 24, 0.86)",
     ink: "#ffffff",
   });

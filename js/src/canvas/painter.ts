@@ -1,13 +1,15 @@
 // Paints the stage when something changed, once a frame, and says when an answer is on screen.
 import { effect } from "@preact/signals";
-import type { ImageTrait } from "../host/traits";
+import type { ImageTrait, ProposalTrait } from "../host/traits";
 import type { Actions } from "../state/actions";
 import type { Store } from "../state/store";
 import type { ViewState } from "../state/view_state";
-import { KeptLayer } from "./kept_layer";
+import { formatArea, formatScore } from "../ui/format";
+import { colorOfId } from "./color";
 import * as layers from "./layers";
+import { MaskLayer } from "./mask_layer";
 import type { Preview } from "./preview";
-import { candidateShape, type AnnotationShapes } from "./shapes";
+import { candidateShape, type MaskShapes } from "./shapes";
 
 const PULSE_MS = 900;
 
@@ -23,7 +25,8 @@ export function createPainter(
   view: ViewState,
   actions: Actions,
   preview: Preview,
-  shapes: AnnotationShapes,
+  shapes: MaskShapes,
+  proposalShapes: MaskShapes,
 ): Painter {
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   let scheduled = 0;
@@ -33,7 +36,8 @@ export function createPainter(
     if (scheduled === 0) scheduled = requestAnimationFrame(paint);
   };
 
-  const kept = new KeptLayer(store, shapes, repaint);
+  const kept = new MaskLayer(shapes, repaint);
+  const proposed = new MaskLayer(proposalShapes, repaint);
 
   function paint(now: number): void {
     scheduled = 0;
@@ -61,7 +65,9 @@ export function createPainter(
     const bitmap = preview.bitmap.peek();
     if (bitmap) layers.drawImage(frame, bitmap, image);
     const candidates = store.shown.peek();
-    kept.paint(frame, image, candidates !== null);
+    const quiet = store.prompts.peek().length > 0;
+    paintKept(frame, image, candidates !== null);
+    paintProposals(frame, image, quiet);
     if (candidates) {
       const index = view.hoveredCandidate.peek() ?? store.picked.peek();
       const shape = candidateShape(candidates, index, image);
@@ -75,8 +81,52 @@ export function createPainter(
       layers.drawPulse(frame, newest, still.matches ? 0.3 : (now % PULSE_MS) / PULSE_MS);
       if (!still.matches) repaint();
     }
+    paintBands(frame, image);
+  }
+
+  function paintKept(frame: layers.Frame, image: ImageTrait, quiet: boolean): void {
+    const annotations = store.annotations.peek();
+    kept.paint(
+      frame,
+      image,
+      annotations.filter((a) => a.visible),
+      (a) => layers.keptStyle(store.colorOf(a.label), quiet),
+      [annotations, store.labels.peek(), quiet],
+    );
+  }
+
+  /** All proposals, and on top of them those that a click or a band would keep. */
+  function paintProposals(frame: layers.Frame, image: ImageTrait, quiet: boolean): void {
+    const { shown, gathered, hovered } = view.proposals;
+    const proposals = shown.peek();
+    const styleOf = ({ id }: ProposalTrait): layers.MaskStyle =>
+      layers.proposalStyle(colorOfId(id), quiet);
+    proposed.paint(frame, image, proposals, styleOf, [proposals, quiet]);
+    for (const proposal of gathered.peek()) {
+      const shape = proposalShapes.shape(proposal, image);
+      layers.drawMask(frame, shape, layers.gatheredStyle(colorOfId(proposal.id)));
+    }
+    const pointed = proposals.find((p) => p.id === hovered.peek());
+    if (!pointed || quiet) return;
+    const color = colorOfId(pointed.id);
+    layers.drawMask(frame, proposalShapes.shape(pointed, image), layers.hoveredStyle(color));
+    const scores = `IoU ${formatScore(pointed.predicted_iou)} · stability ${formatScore(pointed.stability_score)}`;
+    layers.drawTag(frame, pointed.box, `${scores} · ${formatArea(pointed.area)}`, color);
+  }
+
+  function paintBands(frame: layers.Frame, image: ImageTrait): void {
     const band = view.rubberBand.peek();
-    if (band) layers.drawRubberBand(frame, band.from, band.to, image);
+    if (band) {
+      const { from, to } = band;
+      const width = Math.round(Math.min(Math.abs(to.x - from.x), image.width));
+      const height = Math.round(Math.min(Math.abs(to.y - from.y), image.height));
+      layers.drawBand(frame, from, to, `${width} × ${height}`);
+    }
+    const net = view.proposals.band.peek();
+    if (net) {
+      const count = view.proposals.gathered.peek().length;
+      layers.drawBand(frame, net.from, net.to, count === 0 ? "Nothing to keep" : `Keep ${count}`);
+    }
   }
 
   function paintHovered(frame: layers.Frame, image: ImageTrait): void {
@@ -87,7 +137,10 @@ export function createPainter(
     const shape = shapes.shape(annotation, image);
     if (annotation.visible) layers.drawMask(frame, shape, layers.hoveredStyle(color));
     else layers.drawGhost(frame, shape, color);
-    layers.drawTag(frame, annotation, color);
+    const name =
+      annotation.label.length > 32 ? `${annotation.label.slice(0, 31)}…` : annotation.label;
+    const text = `${name}  ${formatScore(annotation.predicted_iou)}`;
+    layers.drawTag(frame, annotation.box, text, color);
   }
 
   /** Marks on the elements what is on screen now: who waits for a picture need not guess. */
@@ -115,21 +168,26 @@ export function createPainter(
       store.image, store.prompts, store.picked, store.shown, store.waiting, store.annotations,
       store.labels, store.currentLabel, view.viewport, view.stage, view.rubberBand,
       view.hoveredCandidate, view.hoveredAnnotation, view.hoveredPrompt, preview.bitmap,
+      view.proposals.shown, view.proposals.hovered, view.proposals.band,
     ]) {
       void changed.value;
     }
     repaint();
   });
   const stopPruning = effect(() => shapes.prune(store.annotations.value));
+  const stopPruningProposals = effect(() => proposalShapes.prune(store.proposals.value));
 
   return {
     repaint,
     dispose() {
       stop();
       stopPruning();
+      stopPruningProposals();
       cancelAnimationFrame(scheduled);
       kept.dispose();
+      proposed.dispose();
       shapes.clear();
+      proposalShapes.clear();
       // A canvas of no size gives its memory back at once.
       canvas.width = 0;
       canvas.height = 0;

@@ -3,12 +3,22 @@ import type { Actions } from "../state/actions";
 import type { Store } from "../state/store";
 import type { ViewState } from "../state/view_state";
 import { boxBetween, DRAG_DISTANCE, pointAt, promptAt } from "./prompts";
-import type { AnnotationShapes } from "./shapes";
+import type { MaskShapes } from "./shapes";
 import { isInside, toImage, type Spot } from "./viewport";
 
+interface Press {
+  kind: "press";
+  start: Spot;
+  exclude: boolean;
+  /** What a drag from here does. */
+  drag: "box" | "gather" | null;
+  marker: number | null;
+  proposal: string | null;
+}
+
 type Gesture =
-  | { kind: "press"; start: Spot; exclude: boolean; mayDraw: boolean; marker: number | null }
-  | { kind: "box"; start: Spot }
+  | Press
+  | { kind: "box" | "gather"; start: Spot }
   | { kind: "pan"; last: Spot }
   | { kind: "pinch"; middle: Spot; distance: number }
   /** A gesture that is over, though a finger is still down. */
@@ -29,7 +39,8 @@ export function attachPointer(
   store: Store,
   view: ViewState,
   actions: Actions,
-  shapes: AnnotationShapes,
+  shapes: MaskShapes,
+  proposalShapes: MaskShapes,
   hand: HandTool,
   signal: AbortSignal,
 ): void {
@@ -50,6 +61,7 @@ export function attachPointer(
 
   const stopDrawing = (): void => {
     view.rubberBand.value = null;
+    view.proposals.band.value = null;
     view.panning.value = false;
   };
 
@@ -70,20 +82,35 @@ export function attachPointer(
     const spot = toImage(view.viewport.peek(), at);
     const inside = isInside(spot, image);
     view.pointer.value = inside ? spot : null;
-    view.hoveredPrompt.value = promptAt(store.prompts.peek(), view.viewport.peek(), at);
+    const prompt = promptAt(store.prompts.peek(), view.viewport.peek(), at);
+    const proposal = view.mode.peek() === "include" && prompt === null ? proposalAt(at) : null;
+    view.hoveredPrompt.value = prompt;
+    view.proposals.hovered.value = proposal;
     view.hoveredAnnotation.value =
-      inside && view.hoveredPrompt.peek() === null
+      inside && prompt === null && proposal === null
         ? shapes.hit(store.annotations.peek(), spot.x, spot.y)
         : null;
   };
 
-  const band = (start: Spot, at: Spot): void => {
+  /** The proposal that a click there would keep; none while clicks refine a draft. */
+  const proposalAt = (at: Spot): string | null => {
+    if (!view.proposals.open.peek()) return null;
+    const spot = toImage(view.viewport.peek(), at);
+    return proposalShapes.smallest(view.proposals.shown.peek(), spot.x, spot.y);
+  };
+
+  const band = (kind: "box" | "gather", start: Spot, at: Spot): void => {
     const image = store.image.peek();
     if (!image) return;
     const box = boxBetween(view.viewport.peek(), start, at, image);
-    view.rubberBand.value = box
-      ? { from: { x: box.x0, y: box.y0 }, to: { x: box.x1, y: box.y1 } }
-      : null;
+    const drawn = kind === "box" ? view.rubberBand : view.proposals.band;
+    drawn.value = box && { from: { x: box.x0, y: box.y0 }, to: { x: box.x1, y: box.y1 } };
+  };
+
+  const leave = (): void => {
+    view.hoveredPrompt.value = null;
+    view.hoveredAnnotation.value = null;
+    view.proposals.hovered.value = null;
   };
 
   listen("pointerdown", (event) => {
@@ -103,12 +130,15 @@ export function attachPointer(
     if (event.button !== 0 && event.button !== 2) return;
     const secondary = event.button === 2 || (onMac && event.ctrlKey);
     const flipped = event.altKey !== (view.mode.peek() === "exclude");
+    const exclude = secondary || flipped;
+    const gathers = event.shiftKey && view.proposals.shown.peek().length > 0;
     gesture = {
       kind: "press",
       start: at,
-      exclude: secondary || flipped,
-      mayDraw: !secondary,
+      exclude,
+      drag: secondary ? null : gathers ? "gather" : "box",
       marker: promptAt(store.prompts.peek(), view.viewport.peek(), at),
+      proposal: exclude ? null : proposalAt(at),
     };
   });
 
@@ -119,14 +149,14 @@ export function attachPointer(
     switch (gesture.kind) {
       case "press": {
         const moved = Math.hypot(at.x - gesture.start.x, at.y - gesture.start.y);
-        if (moved <= DRAG_DISTANCE || !gesture.mayDraw) return;
-        view.hoveredAnnotation.value = null;
-        view.hoveredPrompt.value = null;
-        gesture = { kind: "box", start: gesture.start };
-        return band(gesture.start, at);
+        if (moved <= DRAG_DISTANCE || gesture.drag === null) return;
+        leave();
+        gesture = { kind: gesture.drag, start: gesture.start };
+        return band(gesture.kind, gesture.start, at);
       }
       case "box":
-        return band(gesture.start, at);
+      case "gather":
+        return band(gesture.kind, gesture.start, at);
       case "pan":
         actions.panBy(at.x - gesture.last.x, at.y - gesture.last.y);
         gesture = { kind: "pan", last: at };
@@ -146,6 +176,8 @@ export function attachPointer(
     pointers.delete(event.pointerId);
     const done = gesture;
     gesture = pointers.size > 0 ? { kind: "spent" } : null;
+    if (done?.kind === "gather") band("gather", done.start, at);
+    const gathered = view.proposals.gathered.peek().map((proposal) => proposal.id);
     stopDrawing();
     const image = store.image.peek();
     if (!done || !image) return;
@@ -153,11 +185,14 @@ export function attachPointer(
       const moved = Math.hypot(at.x - done.start.x, at.y - done.start.y);
       if (moved > DRAG_DISTANCE) return;
       if (done.marker !== null) return actions.removePrompt(done.marker);
+      if (done.proposal !== null) return actions.keepProposals([done.proposal]);
       const point = pointAt(view.viewport.peek(), done.start, image, done.exclude ? 0 : 1);
       if (point) actions.addPrompt(point);
     } else if (done.kind === "box") {
       const box = boxBetween(view.viewport.peek(), done.start, at, image);
       if (box) actions.addPrompt(box);
+    } else if (done.kind === "gather") {
+      actions.keepProposals(gathered);
     }
   });
 
@@ -170,8 +205,7 @@ export function attachPointer(
   listen("pointerleave", () => {
     if (gesture) return;
     view.pointer.value = null;
-    view.hoveredPrompt.value = null;
-    view.hoveredAnnotation.value = null;
+    leave();
   });
 
   listen("contextmenu", (event) => {

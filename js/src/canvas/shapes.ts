@@ -4,7 +4,9 @@ import { contoursOfCoverage, contoursOfLogits, type Ring } from "../codecs/conto
 import { simplify } from "../codecs/simplify";
 import { gridAt } from "../codecs/logits";
 import { contains, coverageOf, decodeRle, type Runs } from "../codecs/rle";
-import type { AnnotationTrait, CandidatesTrait, ImageTrait } from "../host/traits";
+import type {
+  AnnotationTrait, BoxTuple, CandidatesTrait, ImageTrait, ProposalTrait, RleTrait,
+} from "../host/traits";
 
 /** How far a kept outline may leave the pixels' stairs, in pixels of the preview. */
 const SMOOTHING = 0.35;
@@ -48,18 +50,25 @@ export function candidateShape(
   return (shapes[index] = shapeOf(contoursOfLogits(grid, image.width, image.height)));
 }
 
+/** What has a mask: a kept annotation, or a proposal. */
+export interface Masked {
+  id: string;
+  rle: RleTrait;
+  box: BoxTuple;
+}
+
 interface Kept {
   counts: string;
   runs: Runs;
   shape: Shape | undefined;
 }
 
-/** The shapes of one view's annotations; a relabel or a hide keeps them. */
-export class AnnotationShapes {
+/** The shapes of one view's annotations, or of its proposals; a relabel or a hide keeps them. */
+export class MaskShapes {
   readonly #kept = new Map<string, Kept>();
 
-  #entry(annotation: AnnotationTrait): Kept {
-    const { id, rle } = annotation;
+  #entry(masked: Masked): Kept {
+    const { id, rle } = masked;
     let kept = this.#kept.get(id);
     if (!kept || kept.counts !== rle.counts) {
       kept = { counts: rle.counts, runs: decodeRle(rle.size, rle.counts), shape: undefined };
@@ -69,20 +78,20 @@ export class AnnotationShapes {
   }
 
   /** Whether the shape is at hand, so that asking for it costs nothing. */
-  isReady(annotation: AnnotationTrait): boolean {
-    const kept = this.#kept.get(annotation.id);
-    return kept !== undefined && kept.counts === annotation.rle.counts && kept.shape !== undefined;
+  isReady({ id, rle }: Masked): boolean {
+    const kept = this.#kept.get(id);
+    return kept !== undefined && kept.counts === rle.counts && kept.shape !== undefined;
   }
 
-  shape(annotation: AnnotationTrait, image: ImageTrait): Shape {
-    const kept = this.#entry(annotation);
+  shape(masked: Masked, image: ImageTrait): Shape {
+    const kept = this.#entry(masked);
     if (kept.shape) return kept.shape;
     // Outlines as fine as the picture on screen; finer ones would show nothing more.
     const cell = {
       width: Math.max(1, image.width / Math.max(1, image.preview_width)),
       height: Math.max(1, image.height / Math.max(1, image.preview_height)),
     };
-    const rings = contoursOfCoverage(coverageOf(kept.runs, annotation.box, cell), cell);
+    const rings = contoursOfCoverage(coverageOf(kept.runs, masked.box, cell), cell);
     const tolerance = SMOOTHING * Math.min(cell.width, cell.height);
     kept.shape = shapeOf(rings.map((ring) => simplify(ring, tolerance)));
     return kept.shape;
@@ -99,10 +108,22 @@ export class AnnotationShapes {
     return null;
   }
 
+  /** The smallest proposal under image point (x, y): what lies inside others can be pointed at, too. */
+  smallest(proposals: readonly ProposalTrait[], x: number, y: number): string | null {
+    let found: ProposalTrait | null = null;
+    for (const proposal of proposals) {
+      const [x0, y0, x1, y1] = proposal.box;
+      if (x < x0 || x > x1 || y < y0 || y > y1) continue;
+      if (found && found.area <= proposal.area) continue;
+      if (contains(this.#entry(proposal).runs, x, y)) found = proposal;
+    }
+    return found?.id ?? null;
+  }
+
   /** Forgets what is no longer in the list. */
-  prune(annotations: readonly AnnotationTrait[]): void {
-    if (this.#kept.size <= annotations.length) return;
-    const ids = new Set(annotations.map((a) => a.id));
+  prune(masks: readonly Masked[]): void {
+    if (this.#kept.size <= masks.length) return;
+    const ids = new Set(masks.map((mask) => mask.id));
     for (const id of this.#kept.keys()) if (!ids.has(id)) this.#kept.delete(id);
   }
 

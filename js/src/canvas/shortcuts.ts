@@ -34,6 +34,10 @@ export function attachShortcuts(
           hasPrompts: store.prompts.peek().length > 0,
           candidateCount: store.shown.peek()?.items.length ?? 0,
           labelCount: store.labels.peek().length,
+          running: view.proposals.running.peek(),
+          hasProposals: store.proposals.peek().length > 0,
+          proposalsOpen: view.proposals.open.peek(),
+          onProposal: view.proposals.hovered.peek() !== null && view.proposals.open.peek(),
           keysOpen: view.keysOpen.peek(),
         });
 

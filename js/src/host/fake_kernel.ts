@@ -1,11 +1,12 @@
 // A kernel in the page, for the demo and the tests: it speaks the protocol and computes real masks.
 import { gridAt, maskOf } from "../codecs/logits";
 import { encodeMask } from "../codecs/rle";
+import { proposeAll, withoutKept, type FakeProgress } from "./fake_everything";
 import { answer, type Pixels } from "./fake_masks";
 import type { Host } from "./host";
 import {
   DEFAULT_TRAITS, type AnnotationTrait, type CandidatesTrait, type Intent, type LabelTrait,
-  type NoticeTrait, type Prompt, type Traits,
+  type NoticeTrait, type Prompt, type ProposalTrait, type Traits,
 } from "./traits";
 
 interface Snapshot {
@@ -23,6 +24,8 @@ export interface FakeKernelOptions {
   labels?: LabelTrait[];
   /** How long an answer takes, in milliseconds; 0 answers within the call. */
   delay?: number;
+  /** Points along each side of the grid of everything mode. */
+  grid?: number;
 }
 
 const COLORS = ["#e4572e", "#2e86de", "#29a36a", "#c850c0", "#d99e0b", "#12a4b4"];
@@ -39,13 +42,17 @@ export class FakeKernel implements Host {
   readonly #listeners = new Map<keyof Traits, Set<() => void>>();
   readonly #pixels: Pixels;
   readonly #delay: number;
+  readonly #grid: number;
   #past: { name: string; state: Snapshot }[] = [];
   #future: { name: string; state: Snapshot }[] = [];
+  #found: ProposalTrait[] = [];
+  #run: Generator<FakeProgress, void> | null = null;
   #count = 0;
 
-  constructor({ pixels, image, labels, delay = 0 }: FakeKernelOptions) {
+  constructor({ pixels, image, labels, delay = 0, grid = 12 }: FakeKernelOptions) {
     this.#pixels = pixels;
     this.#delay = delay;
+    this.#grid = grid;
     const known = labels ?? [{ name: "object", color: COLORS[0]! }];
     this.#traits = {
       ...structuredClone(DEFAULT_TRAITS),
@@ -106,6 +113,13 @@ export class FakeKernel implements Host {
     if (intent.op === "undo") return this.#travel(this.#past, this.#future);
     if (intent.op === "redo") return this.#travel(this.#future, this.#past);
     if (intent.op === "dismiss") return this.push({ notice: null });
+    if (intent.op === "everything") return this.#everything();
+    if (intent.op === "cancel_everything") return this.#endRun("cancelled");
+    if (intent.op === "clear_proposals") {
+      this.#found = [];
+      this.#endRun("idle");
+      return this.#propose();
+    }
     const before = this.#snapshot();
     const { annotations, labels } = this.#traits;
     const all = (change: (a: AnnotationTrait) => AnnotationTrait, ids: string[]): void =>
@@ -113,6 +127,8 @@ export class FakeKernel implements Host {
     switch (intent.op) {
       case "keep":
         return this.#keep(intent.request, intent.picked, before);
+      case "keep_proposals":
+        return this.#keepProposals(intent.ids, intent.label ?? this.#traits.label, before);
       case "clear":
         this.push({ prompts: [], candidates: null, picked: 0 });
         return this.#remember("discard", before);
@@ -131,6 +147,13 @@ export class FakeKernel implements Host {
         return this.#remember(`add label ${intent.name}`, before);
       }
     }
+  }
+
+  /** As if a run had found these. */
+  find(proposals: ProposalTrait[]): void {
+    this.#found = proposals;
+    this.push({ everything_run: { state: "done", done: 1, total: 1, found: proposals.length } });
+    this.#propose();
   }
 
   /** Lets the held answers go, in the given order (oldest first without one). */
@@ -152,6 +175,7 @@ export class FakeKernel implements Host {
   }
 
   #tellHistory(): void {
+    this.#propose();
     this.push({
       history: { undo: this.#past.at(-1)?.name ?? null, redo: this.#future.at(-1)?.name ?? null },
     });
@@ -210,5 +234,48 @@ export class FakeKernel implements Host {
     };
     this.push({ annotations: [...annotations, kept], prompts: [], candidates: null, picked: 0 });
     this.#remember(`keep ${label}`, before);
+  }
+
+  #everything(): void {
+    if (this.#run) return;
+    const run = (this.#run = proposeAll(this.#pixels, this.#grid));
+    this.#found = [];
+    this.push({ proposals: [], everything_run: { state: "running", done: 0, total: 0, found: 0 } });
+    const step = (): void => {
+      if (this.#run !== run) return;
+      const next = run.next();
+      if (next.done) return this.#endRun("done");
+      const { done, total, found } = next.value;
+      this.#found = found;
+      this.push({ everything_run: { state: "running", done, total, found: found.length } });
+      this.#propose();
+      later();
+    };
+    const later = (): void => {
+      if (this.held) this.held.push(step);
+      else if (this.#delay > 0) setTimeout(step, this.#delay);
+      else step();
+    };
+    later();
+  }
+
+  #endRun(state: Traits["everything_run"]["state"]): void {
+    if (!this.#run && state === "cancelled") return;
+    this.#run = null;
+    this.push({ everything_run: { ...this.#traits.everything_run, state, found: this.#found.length } });
+  }
+
+  /** What is shown follows from what was found and what is kept. */
+  #propose(): void {
+    const proposals = withoutKept(this.#found, this.#traits.annotations);
+    if (proposals.length > 0 || this.#traits.proposals.length > 0) this.push({ proposals });
+  }
+
+  #keepProposals(ids: string[], label: string, before: Snapshot): void {
+    const kept = this.#found
+      .filter((p) => ids.includes(p.id))
+      .map(({ point: _, ...p }): AnnotationTrait => ({ ...p, id: `a${++this.#count}`, label, visible: true }));
+    this.push({ annotations: [...this.#traits.annotations, ...kept] });
+    this.#remember(kept.length === 1 ? `keep ${label}` : `keep ${kept.length} masks`, before);
   }
 }

@@ -79,6 +79,27 @@ export interface AnnotationTrait {
   visible: boolean;
 }
 
+/** A mask that everything mode has found, for a person to judge. */
+export interface ProposalTrait {
+  id: string;
+  rle: RleTrait;
+  box: BoxTuple;
+  area: number;
+  predicted_iou: number;
+  stability_score: number;
+  /** The grid point that it answers. */
+  point: [number, number];
+}
+
+export interface EverythingRunTrait {
+  state: "idle" | "running" | "done" | "cancelled" | "failed";
+  /** Grid points that are answered, of how many. */
+  done: number;
+  total: number;
+  /** Proposals so far, also those that are no longer shown. */
+  found: number;
+}
+
 export interface HistoryTrait {
   undo: string | null;
   redo: string | null;
@@ -109,6 +130,8 @@ export interface Traits {
   labels: LabelTrait[];
   label: string;
   annotations: AnnotationTrait[];
+  proposals: ProposalTrait[];
+  everything_run: EverythingRunTrait;
   history: HistoryTrait;
   status: StatusTrait;
   notice: NoticeTrait | null;
@@ -125,6 +148,8 @@ export const DEFAULT_TRAITS: Traits = {
   labels: [],
   label: "",
   annotations: [],
+  proposals: [],
+  everything_run: { state: "idle", done: 0, total: 0, found: 0 },
   history: { undo: null, redo: null },
   status: { state: "loading", model: "", device: "", message: "", progress: null },
   notice: null,
@@ -141,4 +166,8 @@ export type Intent =
   | { op: "relabel"; ids: string[]; label: string }
   | { op: "show"; ids: string[]; visible: boolean }
   | { op: "add_label"; name: string }
+  | { op: "everything"; settings?: Record<string, unknown> }
+  | { op: "cancel_everything" }
+  | { op: "keep_proposals"; ids: string[]; label?: string }
+  | { op: "clear_proposals" }
   | { op: "dismiss"; id: string };

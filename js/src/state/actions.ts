@@ -2,6 +2,7 @@
 import { effect } from "@preact/signals";
 import type { Intent, Prompt, Traits } from "../host/traits";
 import { fit, pan, zoomAt, type Spot } from "../canvas/viewport";
+import { stepFrom } from "./proposals";
 import type { Store } from "./store";
 import type { ViewState } from "./view_state";
 
@@ -25,6 +26,13 @@ export interface Actions {
   removeAnnotations(ids: string[]): void;
   relabel(ids: string[], label: string): void;
   show(ids: string[], visible: boolean): void;
+  everything(): void;
+  cancelEverything(): void;
+  keepProposals(ids: string[]): void;
+  keepShownProposals(): void;
+  keepPointedProposal(): void;
+  stepProposal(step: number): void;
+  clearProposals(): void;
   dismissNotice(): void;
   zoomBy(factor: number, at?: Spot): void;
   zoomIn(): void;
@@ -157,6 +165,34 @@ export function createActions(store: Store, view: ViewState): Actions {
     },
     relabel: (ids, label) => send({ op: "relabel", ids, label }),
     show: (ids, visible) => send({ op: "show", ids, visible }),
+    everything() {
+      if (store.image.peek() && !view.proposals.running.peek()) send({ op: "everything" });
+    },
+    cancelEverything: () => send({ op: "cancel_everything" }),
+    keepProposals(ids) {
+      if (ids.length === 0) return;
+      // The label goes along, because a newly chosen one may still be on its way as a trait.
+      send({ op: "keep_proposals", ids, label: store.currentLabel.peek().name });
+    },
+    keepShownProposals() {
+      actions.keepProposals(view.proposals.shown.peek().map((proposal) => proposal.id));
+    },
+    keepPointedProposal() {
+      const id = view.proposals.hovered.peek();
+      if (id === null) return;
+      actions.stepProposal(1); // so that Enter goes on with the next one
+      actions.keepProposals([id]);
+    },
+    stepProposal(step) {
+      const shown = view.proposals.shown.peek();
+      const next = stepFrom(view.proposals.hovered.peek(), step, shown);
+      if (!next) return;
+      view.proposals.hovered.value = next.proposal.id;
+      view.announcement.value =
+        `Proposal ${next.place + 1} of ${shown.length}, predicted IoU ` +
+        `${next.proposal.predicted_iou.toFixed(2)}, ${next.proposal.area} pixels`;
+    },
+    clearProposals: () => send({ op: "clear_proposals" }),
     dismissNotice() {
       if (view.localNotice.peek()) view.localNotice.value = null;
       else {

@@ -30,8 +30,20 @@ export function announceChanges(store: Store, view: ViewState): () => void {
       view.announcement.value = `${removed} ${removed === 1 ? "annotation" : "annotations"} removed`;
     }
   });
+  let state = store.everything_run.peek().state;
+  const stopRuns = effect(() => {
+    const run = store.everything_run.value;
+    if (run.state === state) return;
+    state = run.state;
+    const count = `${run.found} ${run.found === 1 ? "proposal" : "proposals"}`;
+    if (state === "running") view.announcement.value = "Looking for everything";
+    else if (state === "done") view.announcement.value = count;
+    else if (state === "cancelled") view.announcement.value = `Stopped with ${count}`;
+    else if (state === "idle") view.announcement.value = "Proposals cleared";
+  });
   return () => {
     stopAnswers();
     stopKeeps();
+    stopRuns();
   };
 }

@@ -2,6 +2,8 @@
 import { computed, signal, type ReadonlySignal, type Signal } from "@preact/signals";
 import type { NoticeTrait } from "../host/traits";
 import type { Size, Spot, Viewport } from "../canvas/viewport";
+import { createProposalState, type ProposalState } from "./proposals";
+import type { Store } from "./store";
 
 /** What a plain left click or a tap means. */
 export type Mode = "include" | "exclude";
@@ -31,6 +33,7 @@ export interface ViewState {
   readonly hoveredCandidate: Signal<number | null>;
   readonly hoveredAnnotation: Signal<string | null>;
   readonly hoveredPrompt: Signal<number | null>;
+  readonly proposals: ProposalState;
   readonly panning: Signal<boolean>;
   readonly keysOpen: Signal<boolean>;
   readonly localNotice: Signal<NoticeTrait | null>;
@@ -42,7 +45,7 @@ export interface ViewState {
   readonly zoomPercent: ReadonlySignal<number>;
 }
 
-export function createViewState(): ViewState {
+export function createViewState(store: Store): ViewState {
   const viewport = signal<Viewport>({ scale: 1, x: 0, y: 0 });
   return {
     // crypto.randomUUID() is missing on plain http pages, where many hubs live.
@@ -56,6 +59,7 @@ export function createViewState(): ViewState {
     hoveredCandidate: signal<number | null>(null),
     hoveredAnnotation: signal<string | null>(null),
     hoveredPrompt: signal<number | null>(null),
+    proposals: createProposalState(store),
     panning: signal(false),
     keysOpen: signal(false),
     localNotice: signal<NoticeTrait | null>(null),

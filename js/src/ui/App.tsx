@@ -5,6 +5,7 @@ import { useWidget } from "./context";
 import { KeySheet } from "./KeySheet";
 import { Labels } from "./Labels";
 import { Notice } from "./Notice";
+import { Proposals } from "./Proposals";
 import { Stage } from "./Stage";
 import { StatusLine } from "./StatusLine";
 import { Toolbar } from "./Toolbar";
@@ -20,6 +21,13 @@ function LiveRegion(): JSX.Element {
   );
 }
 
+/** Proposals while there are some to judge; a draft's candidates go before them. */
+function Choices(): JSX.Element {
+  const { store, view } = useWidget();
+  const proposals = store.proposals.value.length > 0 || view.proposals.running.value;
+  return proposals && store.prompts.value.length === 0 ? <Proposals /> : <Tray />;
+}
+
 export function App(): JSX.Element {
   return (
     <>
@@ -28,7 +36,7 @@ export function App(): JSX.Element {
         <Toolbar />
         <Stage />
         <aside class="sw-panel" aria-label="Candidates, labels and kept annotations">
-          <Tray />
+          <Choices />
           <Labels />
           <AnnotationList />
         </aside>

@@ -39,7 +39,7 @@ function useDescription(): string {
 
 export function Stage(): JSX.Element {
   const widget = useWidget();
-  const { root, store, view, actions, preview, shapes } = widget;
+  const { root, store, view, actions, preview, shapes, proposalShapes } = widget;
   const frame = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
 
@@ -48,8 +48,12 @@ export function Stage(): JSX.Element {
     const surface = canvas.current!;
     const control = new AbortController();
     const hand: HandTool = { held: false };
-    const painter = createPainter(surface, root, store, view, actions, preview, shapes);
-    attachPointer(surface, store, view, actions, shapes, hand, control.signal);
+    const painter = createPainter(
+      surface, root, store, view, actions, preview, shapes, proposalShapes,
+    );
+    attachPointer(
+      surface, store, view, actions, shapes, proposalShapes, hand, control.signal,
+    );
     attachShortcuts(root, store, view, actions, hand, control.signal);
     const measure = (): void => {
       const before = view.stage.peek();
@@ -85,7 +89,7 @@ export function Stage(): JSX.Element {
 
   const cursor = view.panning.value
     ? "grabbing"
-    : view.hoveredPrompt.value !== null
+    : view.hoveredPrompt.value !== null || view.proposals.hovered.value !== null
       ? "pointer"
       : view.pointer.value || view.rubberBand.value
         ? "crosshair"

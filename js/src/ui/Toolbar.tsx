@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 import type { Mode } from "../state/view_state";
 import { Button, onMac } from "./controls";
 import { useWidget } from "./context";
+import { EverythingButton } from "./EverythingButton";
 import {
   ExcludeIcon, FitIcon, IncludeIcon, KeyboardIcon, RedoIcon, UndoIcon, ZoomInIcon, ZoomOutIcon,
 } from "./icons";
@@ -41,6 +42,8 @@ export function Toolbar(): JSX.Element {
         <ModeButton mode="include" name="Include" keys="Click" />
         <ModeButton mode="exclude" name="Exclude" keys="Right click | Alt Click" />
       </div>
+      <span class="sw-divider" />
+      <EverythingButton />
       <span class="sw-divider" />
       <Button
         label={undo ? `Undo ${undo}` : "Nothing to undo"}

@@ -2,7 +2,7 @@
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 import type { Preview } from "../canvas/preview";
-import type { AnnotationShapes } from "../canvas/shapes";
+import type { MaskShapes } from "../canvas/shapes";
 import type { Actions } from "../state/actions";
 import type { Store } from "../state/store";
 import type { ViewState } from "../state/view_state";
@@ -13,7 +13,8 @@ export interface Widget {
   readonly view: ViewState;
   readonly actions: Actions;
   readonly preview: Preview;
-  readonly shapes: AnnotationShapes;
+  readonly shapes: MaskShapes;
+  readonly proposalShapes: MaskShapes;
   /** Gives the keys back to the stage, so that they do not fall through to the notebook. */
   focusStage(): void;
 }

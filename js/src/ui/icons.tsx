@@ -128,3 +128,31 @@ export const CandidatesIcon = () => (
     <path d="M6.5 9.75h.01M9 8h.01" />
   </Icon>
 );
+export const EverythingIcon = () => (
+  <Icon>
+    <circle cx="6" cy="6.25" r="2.75" />
+    <path d="M11.25 4.75 13 3.25l3.25 1.5.5 3-2.5 1.75-2.75-1.25-.25-3.5Z" />
+    <rect x="3.25" y="11.75" width="5" height="5" rx="1.25" />
+    <path d="M13.75 11.5c2 0 3 1.25 3 2.75s-1.25 2.5-2.75 2.5-2.75-.75-2.75-2.25.75-3 2.5-3Z" />
+  </Icon>
+);
+
+const RING = 2 * Math.PI * 7.25;
+
+/** A ring that closes as the share goes from 0 to 1, around a square that stops it. */
+export const StopRingIcon = ({ share }: { share: number }) => (
+  <Icon>
+    <circle class="sw-ring-track" cx="10" cy="10" r="7.25" />
+    <circle
+      class="sw-ring"
+      cx="10"
+      cy="10"
+      r="7.25"
+      transform="rotate(-90 10 10)"
+      stroke-dasharray={RING}
+      stroke-dashoffset={RING * (1 - Math.min(Math.max(share, 0), 1))}
+      stroke-linecap="butt"
+    />
+    <rect x="7.5" y="7.5" width="5" height="5" rx="0.75" fill="currentColor" stroke="none" />
+  </Icon>
+);

@@ -1,8 +1,7 @@
-// The kept masks. A few are drawn in every frame; many are drawn ahead, as one picture that moves along.
-import type { AnnotationTrait, ImageTrait } from "../host/traits";
-import type { Store } from "../state/store";
-import { drawMask, keptStyle, onStage, type Frame } from "./layers";
-import type { AnnotationShapes } from "./shapes";
+// Many masks at once. A few are drawn in every frame; many are drawn ahead, as one picture that moves along.
+import type { ImageTrait } from "../host/traits";
+import { drawMask, onStage, type Frame, type MaskStyle } from "./layers";
+import type { Masked, MaskShapes } from "./shapes";
 import { toStage, type Viewport } from "./viewport";
 
 /** So many corners may be drawn in every frame. */
@@ -18,46 +17,51 @@ interface Picture {
   shows: readonly unknown[];
 }
 
-function inSight({ box }: AnnotationTrait, { view, stage }: Frame): boolean {
+function inSight({ box }: Masked, { view, stage }: Frame): boolean {
   const a = toStage(view, { x: box[0], y: box[1] });
   const b = toStage(view, { x: box[2], y: box[3] });
   return b.x >= 0 && b.y >= 0 && a.x <= stage.width && a.y <= stage.height;
 }
 
-export class KeptLayer {
+export class MaskLayer {
   #canvas: HTMLCanvasElement | null = null;
   #picture: Picture | null = null;
   #settle: ReturnType<typeof setTimeout> | undefined;
   #rested = false;
 
   constructor(
-    private readonly store: Store,
-    private readonly shapes: AnnotationShapes,
+    private readonly shapes: MaskShapes,
     private readonly repaint: () => void,
   ) {}
 
-  /** Draws all visible masks; `quiet` ones step back behind a draft. */
-  paint(frame: Frame, image: ImageTrait, quiet: boolean): void {
-    const annotations = this.store.annotations.peek();
+  /**
+   * Draws masks, the first at the bottom.
+   *
+   * `by` are the values that what is drawn depends on, apart from zoom and size.
+   */
+  paint<M extends Masked>(
+    frame: Frame,
+    image: ImageTrait,
+    masks: readonly M[],
+    styleOf: (mask: M) => MaskStyle,
+    by: readonly unknown[],
+  ): void {
     const started = performance.now();
-    const ready: AnnotationTrait[] = [];
+    const ready: M[] = [];
     let corners = 0;
     let complete = true;
-    for (const annotation of annotations) {
-      if (!annotation.visible) continue;
-      if (!this.shapes.isReady(annotation) && performance.now() - started > DECODE_MS) {
+    for (const mask of masks) {
+      if (!this.shapes.isReady(mask) && performance.now() - started > DECODE_MS) {
         complete = false;
         continue;
       }
-      corners += this.shapes.shape(annotation, image).corners;
-      ready.push(annotation);
+      corners += this.shapes.shape(mask, image).corners;
+      ready.push(mask);
     }
     if (!complete) this.repaint();
     const draw = (target: Frame): void => {
-      for (const annotation of ready) {
-        if (!inSight(annotation, target)) continue;
-        const style = keptStyle(this.store.colorOf(annotation.label), quiet);
-        drawMask(target, this.shapes.shape(annotation, image), style);
+      for (const mask of ready) {
+        if (inSight(mask, target)) drawMask(target, this.shapes.shape(mask, image), styleOf(mask));
       }
     };
     if (corners <= CORNERS_PER_FRAME) {
@@ -66,7 +70,7 @@ export class KeptLayer {
       return;
     }
     const { width, height } = frame.context.canvas;
-    const shows = [annotations, this.store.labels.peek(), quiet, ready.length, width, height];
+    const shows = [...by, ready.length, width, height];
     const picture = this.#picture;
     const fresh = picture?.shows.every((value, i) => value === shows[i]) ?? false;
     const moved = picture !== null && picture.view !== frame.view;
