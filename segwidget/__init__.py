@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segwidget.annotation.annotation import Annotation, Annotations
+    from segwidget.annotation.automatic import everything
     from segwidget.annotation.labels import Label, LabelSet
     from segwidget.inference.candidates import Candidates
     from segwidget.inference.predictor import Predictor
@@ -29,6 +30,7 @@ __all__ = [
     "Predictor",
     "Segmenter",
     "__version__",
+    "everything",
     "open_image",
 ]
 
@@ -43,6 +45,7 @@ _HOMES = {
     "Point": "segwidget.inference.prompts",
     "Predictor": "segwidget.inference.predictor",
     "Segmenter": "segwidget.widget.segmenter",
+    "everything": "segwidget.annotation.automatic",
     "open_image": "segwidget.media.image",
 }
 

@@ -44,3 +44,7 @@ class StoreError(SegwidgetError, OSError):
 
 class ClosedError(SegwidgetError, RuntimeError):
     """Something was used after it had been closed."""
+
+
+class ResourceError(SegwidgetError, MemoryError):
+    """There is not enough memory, even for the smallest piece of the work."""

@@ -25,12 +25,13 @@ def test_every_kind_of_failure_has_a_class() -> None:
         "FormatError",
         "StoreError",
         "ClosedError",
+        "ResourceError",
     }
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ALL if kind is not errors.SegwidgetError])
 def test_error_is_caught_by_name_and_by_builtin(kind: type[errors.SegwidgetError]) -> None:
-    assert issubclass(kind, ValueError | OSError | RuntimeError)
+    assert issubclass(kind, ValueError | OSError | RuntimeError | MemoryError)
     error = kind("Got a, expected b; try c.")
     assert str(error) == "Got a, expected b; try c."
     copy = pickle.loads(pickle.dumps(error))
