@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
@@ -20,7 +22,7 @@ from segwidget import __version__
 from segwidget.errors import CheckpointError
 from segwidget.inference.registry import ModelRow
 
-BLOCK = 1 << 18  # bytes
+BLOCK = 1 << 18  # bytes that are copied at once
 MAX_REDIRECTS = 10
 
 # Answers that may be another one in a moment (RFC 9110, section 15; 425 and 429: RFC 8470, 6585).
@@ -192,7 +194,7 @@ class WebSource:
         try:
             with self._client() as client, get(client, self.url, headers) as response:
                 start = self._check(response, offset, validator)
-                yield Delivery(start, _validator(response), response.iter_raw(BLOCK))
+                yield Delivery(start, _validator(response), response.iter_raw())
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as e:
             raise CheckpointError(f"{self.name} is no address that can be asked: {e}.") from e
         except httpx.TransportError as e:
@@ -259,6 +261,8 @@ class WebSource:
     def _describe(self, error: httpx.TransportError) -> str:
         reason = str(error) or type(error).__name__
         host = urlsplit(self.url).hostname or self.name
+        with suppress(RuntimeError):  # where no request had been made
+            host = error.request.url.host  # after a redirect, another one
         if isinstance(error, httpx.TimeoutException):
             return f"{host} does not answer within {self.timeout:g} seconds"
         if "CERTIFICATE_VERIFY_FAILED" in reason:
@@ -271,7 +275,15 @@ class WebSource:
 
 def make_client(timeout: float) -> httpx.Client:
     """A client that heeds the variables for proxies and certificates, and follows nothing."""
-    return httpx.Client(timeout=timeout, follow_redirects=False)
+    where = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    return httpx.Client(timeout=timeout, follow_redirects=False, verify=_certificates(*where))
+
+
+@cache
+def _certificates(file: str | None, folder: str | None) -> ssl.SSLContext:
+    """Whom to trust; reading it takes a while, and every try needs it."""
+    del file, folder  # httpx reads the variables itself
+    return httpx.create_ssl_context()
 
 
 @contextmanager
@@ -301,12 +313,9 @@ def redirected(url: httpx.URL, location: str) -> httpx.URL:
     """Where a redirect leads.
 
     Raises:
-        CheckpointError: from https to anything else, or to something that is no address.
+        CheckpointError: from https to anything else, or to another protocol.
     """
-    try:
-        target = url.join(location)
-    except httpx.InvalidURL as e:
-        raise CheckpointError(f"{url.host} redirects to {location!r}, which is no address.") from e
+    target = url.join(location)
     if target.scheme not in ("http", "https") or (url.scheme == "https" != target.scheme):
         raise CheckpointError(
             f"{url.host} redirects from a protected connection to {shown(str(target))}, which is "
