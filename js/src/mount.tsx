@@ -6,6 +6,7 @@ import { MaskShapes } from "./canvas/shapes";
 import type { Host } from "./host/host";
 import { createActions } from "./state/actions";
 import { announceChanges } from "./state/announce";
+import { announceModels } from "./state/models";
 import { createStore } from "./state/store";
 import { createViewState } from "./state/view_state";
 import { App } from "./ui/App";
@@ -31,6 +32,7 @@ export function mountSegmenter(host: Host, element: HTMLElement): () => void {
 
   const stops = [
     announceChanges(store, view),
+    announceModels(store, view),
     effect(() => {
       root.dataset["busy"] = String(store.waiting.value);
       root.dataset["state"] = store.status.value.state;

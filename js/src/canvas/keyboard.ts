@@ -31,7 +31,7 @@ export interface KeyContext {
 
 export type KeyVerb =
   | { verb: "undo" | "redo" | "keep" | "clear" | "removeLast" | "fit" | "zoomIn" | "zoomOut" }
-  | { verb: "toggleKeys" | "closeKeys" }
+  | { verb: "toggleKeys" | "closeKeys" | "toggleModels" }
   | { verb: "everything" | "cancelEverything" | "clearProposals" | "keepProposal" }
   | { verb: "pick" | "pickBy" | "label" | "stepProposal"; index: number }
   | { verb: "pan"; dx: number; dy: number };
@@ -99,6 +99,9 @@ export function verbFor(press: KeyPress, context: KeyContext): KeyVerb | null {
     case "-":
     case "_":
       return { verb: "zoomOut" };
+    case "m":
+    case "M":
+      return { verb: "toggleModels" };
     case "?":
       return { verb: "toggleKeys" };
     default:
@@ -124,6 +127,7 @@ export function perform(verb: KeyVerb, actions: Actions, store: Store, keys: { v
     case "clearProposals": return actions.clearProposals();
     case "stepProposal": return actions.stepProposal(verb.index);
     case "keepProposal": return actions.keepPointedProposal();
+    case "toggleModels": return actions.toggleModels();
     case "toggleKeys": keys.value = !keys.value; return;
     case "closeKeys": keys.value = false; return;
     case "label": {
@@ -148,6 +152,7 @@ export const KEY_TABLE: readonly { keys: string[]; does: string }[] = [
   { keys: ["Shift+Drag"], does: "Keep all proposals in a box" },
   { keys: ["Ctrl+Z", "Ctrl+Shift+Z"], does: "Undo, redo" },
   { keys: ["Shift+1 … 9"], does: "Choose a label" },
+  { keys: ["M"], does: "Choose a model" },
   { keys: ["+", "−", "F"], does: "Zoom in, out, fit" },
   { keys: ["Space+Drag", "Shift+Arrows"], does: "Move the picture" },
 ];

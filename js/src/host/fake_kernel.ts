@@ -3,6 +3,7 @@ import { gridAt, maskOf } from "../codecs/logits";
 import { encodeMask } from "../codecs/rle";
 import { proposeAll, withoutKept, type FakeProgress } from "./fake_everything";
 import { answer, type Pixels } from "./fake_masks";
+import { FAKE_MODELS, FakeModels } from "./fake_models";
 import type { Host } from "./host";
 import {
   DEFAULT_TRAITS, type AnnotationTrait, type CandidatesTrait, type Intent, type LabelTrait,
@@ -38,6 +39,9 @@ export class FakeKernel implements Host {
   /** Answers wait until `answerNow`, so that a test decides about their order. */
   held: (() => void)[] | null = null;
 
+  /** The menu's models: a test lets their bytes arrive. */
+  readonly models: FakeModels;
+
   readonly #traits: Traits;
   readonly #listeners = new Map<keyof Traits, Set<() => void>>();
   readonly #pixels: Pixels;
@@ -52,6 +56,7 @@ export class FakeKernel implements Host {
   constructor({ pixels, image, labels, delay = 0, grid = 12 }: FakeKernelOptions) {
     this.#pixels = pixels;
     this.#delay = delay;
+    this.models = new FakeModels(this, delay);
     this.#grid = grid;
     const known = labels ?? [{ name: "object", color: COLORS[0]! }];
     this.#traits = {
@@ -59,7 +64,9 @@ export class FakeKernel implements Host {
       image,
       labels: known,
       label: known[0]?.name ?? "",
-      status: { state: "ready", model: "color regions", device: "page", message: "", progress: null },
+      status: { state: "ready", model: "embedded", device: "page", message: "", progress: null },
+      model: "embedded",
+      models: structuredClone(FAKE_MODELS),
     };
   }
 
@@ -113,6 +120,7 @@ export class FakeKernel implements Host {
     if (intent.op === "undo") return this.#travel(this.#past, this.#future);
     if (intent.op === "redo") return this.#travel(this.#future, this.#past);
     if (intent.op === "dismiss") return this.push({ notice: null });
+    if (this.models.perform(intent)) return;
     if (intent.op === "everything") return this.#everything();
     if (intent.op === "cancel_everything") return this.#endRun("cancelled");
     if (intent.op === "clear_proposals") {

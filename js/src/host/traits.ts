@@ -113,6 +113,32 @@ export interface StatusTrait {
   progress: number | null;
 }
 
+/** A line of the model menu. Everything in it is text, never markup. */
+export interface ModelTrait {
+  /** What the model is asked for by. */
+  name: string;
+  title: string;
+  bytes: number;
+  licence: string;
+  /** It came with the package. */
+  packaged: boolean;
+  /** Its weights are on the kernel's computer. */
+  cached: boolean;
+  summary: string;
+  /** It can be used, or be fetched first; if not, `reason` says why. */
+  usable: boolean;
+  reason: string;
+}
+
+export interface DownloadTrait {
+  name: string;
+  done: number;
+  total: number;
+  state: "idle" | "running" | "failed" | "done";
+  /** What is being waited for. */
+  message: string;
+}
+
 export interface NoticeTrait {
   id: string;
   level: "error" | "info";
@@ -134,6 +160,9 @@ export interface Traits {
   everything_run: EverythingRunTrait;
   history: HistoryTrait;
   status: StatusTrait;
+  model: string;
+  models: ModelTrait[];
+  download: DownloadTrait;
   notice: NoticeTrait | null;
   height: number;
 }
@@ -152,6 +181,9 @@ export const DEFAULT_TRAITS: Traits = {
   everything_run: { state: "idle", done: 0, total: 0, found: 0 },
   history: { undo: null, redo: null },
   status: { state: "loading", model: "", device: "", message: "", progress: null },
+  model: "",
+  models: [],
+  download: { name: "", done: 0, total: 0, state: "idle", message: "" },
   notice: null,
   height: 480,
 };
@@ -170,4 +202,7 @@ export type Intent =
   | { op: "cancel_everything" }
   | { op: "keep_proposals"; ids: string[]; label?: string }
   | { op: "clear_proposals" }
+  | { op: "use_model"; name: string }
+  | { op: "download_model"; name: string }
+  | { op: "cancel_download" }
   | { op: "dismiss"; id: string };

@@ -33,6 +33,10 @@ export interface Actions {
   keepPointedProposal(): void;
   stepProposal(step: number): void;
   clearProposals(): void;
+  toggleModels(): void;
+  useModel(name: string): void;
+  downloadModel(name: string): void;
+  cancelDownload(): void;
   dismissNotice(): void;
   zoomBy(factor: number, at?: Spot): void;
   zoomIn(): void;
@@ -193,6 +197,10 @@ export function createActions(store: Store, view: ViewState): Actions {
         `${next.proposal.predicted_iou.toFixed(2)}, ${next.proposal.area} pixels`;
     },
     clearProposals: () => send({ op: "clear_proposals" }),
+    toggleModels: () => void (view.modelsOpen.value = !view.modelsOpen.peek()),
+    useModel: (name) => send({ op: "use_model", name }),
+    downloadModel: (name) => send({ op: "download_model", name }),
+    cancelDownload: () => send({ op: "cancel_download" }),
     dismissNotice() {
       if (view.localNotice.peek()) view.localNotice.value = null;
       else {

@@ -36,6 +36,7 @@ export interface ViewState {
   readonly proposals: ProposalState;
   readonly panning: Signal<boolean>;
   readonly keysOpen: Signal<boolean>;
+  readonly modelsOpen: Signal<boolean>;
   readonly localNotice: Signal<NoticeTrait | null>;
   readonly lastAnswer: Signal<AnswerTime | null>;
   /** What the live region says. */
@@ -62,6 +63,7 @@ export function createViewState(store: Store): ViewState {
     proposals: createProposalState(store),
     panning: signal(false),
     keysOpen: signal(false),
+    modelsOpen: signal(false),
     localNotice: signal<NoticeTrait | null>(null),
     lastAnswer: signal<AnswerTime | null>(null),
     announcement: signal(""),

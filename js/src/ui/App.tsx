@@ -4,6 +4,7 @@ import { AnnotationList } from "./AnnotationList";
 import { useWidget } from "./context";
 import { KeySheet } from "./KeySheet";
 import { Labels } from "./Labels";
+import { ModelMenu } from "./ModelMenu";
 import { Notice } from "./Notice";
 import { Proposals } from "./Proposals";
 import { Stage } from "./Stage";
@@ -41,6 +42,7 @@ export function App(): JSX.Element {
           <AnnotationList />
         </aside>
         <StatusLine />
+        <ModelMenu />
         <KeySheet />
       </div>
       <Tooltip />

@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import { useWidget } from "./context";
 import { formatMs } from "./format";
+import { DownloadLine, ModelButton } from "./ModelButton";
 
 const WORDS: Record<string, string> = {
   loading: "Loading the model",
@@ -46,13 +47,8 @@ export function StatusLine(): JSX.Element {
   const settledWord = status.state === "ready" ? "" : word;
   return (
     <footer class="sw-status" data-testid="status" data-state={status.state}>
-      <span class="sw-item sw-lead">
-        <i class="sw-lamp" aria-hidden="true" />
-        <span class="sw-ellipsis">
-          {status.model || "No model"}
-          {status.device && <span class="sw-device"> on {status.device}</span>}
-        </span>
-      </span>
+      <ModelButton />
+      <DownloadLine />
       {settledWord && <span class="sw-item sw-word sw-ellipsis">{settledWord}</span>}
       {image && (
         <span class="sw-item">
