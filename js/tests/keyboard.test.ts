@@ -23,6 +23,13 @@ test("Shift and a digit always choose a label, whatever sign the layout makes of
   expect(verbFor(bang, idle)).toEqual({ verb: "label", index: 0 });
 });
 
+test("M opens the models, in either case, but not while one types", () => {
+  expect(verbFor(press("m"), idle)).toEqual({ verb: "toggleModels" });
+  expect(verbFor(press("M", { shiftKey: true }), drafting)).toEqual({ verb: "toggleModels" });
+  expect(verbFor(press("m"), { ...idle, focus: "text" })).toBeNull();
+  expect(verbFor(press("m", { ctrlKey: true }), idle)).toBeNull();
+});
+
 test("undo and redo with Ctrl or Cmd", () => {
   expect(verbFor(press("z", { ctrlKey: true }), idle)).toEqual({ verb: "undo" });
   expect(verbFor(press("z", { metaKey: true }), idle)).toEqual({ verb: "undo" });
