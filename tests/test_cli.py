@@ -132,13 +132,7 @@ def test_models_are_listed(folder):
     assert cells("embedded") == ["embedded", "12 MB", "Apache-2.0", "yes", str(embedded.path)]
     assert cells("mobile_sam") == ["mobile_sam", "41 MB", "Apache-2.0", "no"]
     assert cells("vit_b") == ["vit_b", "3 bytes", "Apache-2.0", "yes", str(small.path)]
-    assert cells("vit_h") == [
-        "vit_h",
-        "2.56 GB",
-        "Apache-2.0",
-        "damaged",
-        str(MODELS["vit_h"].path),
-    ]
+    assert cells("vit_h")[3:] == ["damaged", str(MODELS["vit_h"].path)]
     assert cells("medsam") == ["medsam", "375 MB", "Apache-2.0, CC-BY-4.0", "no"]
     for model in MODELS.values():
         assert model.purpose in done.out
@@ -234,10 +228,8 @@ def test_ctrl_c_keeps_what_is_here(server, row):
 def test_verify(row):
     done = run("models", "verify")
     assert done.code == 0
-    assert done.out.split() == [
-        *["embedded", "is", "the", "published", "file,", "SHA-256"],
-        MODELS["embedded"].sha256,
-    ]
+    embedded = f"embedded is the published file, SHA-256 {MODELS['embedded'].sha256}"
+    assert done.out.strip() == embedded
 
     row.path.parent.mkdir()
     row.path.write_bytes(CONTENT)
@@ -248,4 +240,4 @@ def test_verify(row):
     row.path.write_bytes(bytes(len(CONTENT)))
     done = run("models", "verify", row=row)
     assert_is_one_sentence(done, "not the published file", "download vit_b --force")
-    assert "embedded is the published file" in done.out
+    assert done.out.strip() == embedded
