@@ -21,6 +21,7 @@ def model():
 def cache(monkeypatch):
     """An empty embedding cache in place of the process's."""
     cache = embeddings.EmbeddingCache()
+    monkeypatch.setattr(embeddings, "embedding_cache", cache)
     monkeypatch.setattr(predictor, "embedding_cache", cache)
     return cache
 
@@ -36,3 +37,20 @@ def ready(model, cache, picture):
     predictor = Predictor(model)
     predictor.set_image(picture)
     return predictor
+
+
+@pytest.fixture(scope="session")
+def hf_folder(tmp_path_factory):
+    """Folders of tiny models as transformers saves them, by the name of their builder."""
+    made = {}
+
+    def make(kind):
+        if kind not in made:
+            from tests.inference import tiny_transformers
+
+            made[kind] = tmp_path_factory.mktemp("transformers") / kind
+            model = tiny_transformers.randomized(getattr(tiny_transformers, kind)())
+            model.save_pretrained(made[kind])
+        return made[kind]
+
+    return make

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segwidget.errors import PromptError, ResourceError
+from segwidget.inference.embeddings import embed
 from segwidget.inference.everything.budget import (
     BatchSize,
     Budget,
@@ -228,7 +229,7 @@ class _Run:
         frame = self._network.frame(*crop.size)
         try:
             with self._predictor.lock:
-                self._prepared = self._network.prepare(self._network.encode(pixels))
+                self._prepared = self._network.prepare(embed(self._predictor.model, pixels))
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -271,7 +272,9 @@ class _Run:
         with torch.inference_mode():
             chosen = logits[:, 1:][good.to(logits.device)].float().cpu()
         del logits
-        at = [(x, y) for (x, y), row in zip(points, good, strict=True) for _ in range(int(row.sum()))]
+        at = [
+            (x, y) for (x, y), row in zip(points, good, strict=True) for _ in range(int(row.sum()))
+        ]
         measure = self._measure_low if self._settings.scores_from == "low_res" else self._measure
         return measure(crop, at, scores[good].numpy(), chosen)
 
