@@ -55,20 +55,30 @@ def entry_of(row: ModelRow) -> Entry:
     )
 
 
-def entry_of_file(name: str, path: Path) -> Entry:
-    """The line of a checkpoint that was given as a path."""
-    present = path.is_file()
+def entry_of_own(name: str, model: str | Path) -> Entry:
+    """The line of a checkpoint that was given as a path, or as a name outside the registry."""
+    size = _size_of(model)
     return Entry(
         name=name,
         title=name,
-        bytes=path.stat().st_size if present else 0,
+        bytes=size or 0,
         licence="",
         packaged=False,
-        cached=present,
-        summary="A checkpoint of your own.",
-        usable=present,
-        reason="" if present else "Its file is no longer there.",
+        cached=size is not None,
+        summary="A model of your own.",
+        usable=size is not None,
+        reason="" if size is not None else "Its file is no longer there.",
     )
+
+
+def _size_of(model: str | Path) -> int | None:
+    """Bytes of a model's weights, a file or a folder of them; ``None`` where they are gone."""
+    try:
+        _, path = find_checkpoint(model)
+        files = list(path.glob("*.safetensors")) if path.is_dir() else [path]
+        return sum(file.stat().st_size for file in files)
+    except (ModelError, OSError):
+        return None
 
 
 def _why_not(row: ModelRow) -> str:

@@ -16,7 +16,7 @@ from segwidget.media.image import Image
 from segwidget.widget.answerer import Answerer, status
 from segwidget.widget.binding import SessionWidget
 from segwidget.widget.fetch import Fetch
-from segwidget.widget.model_entries import ModelTrait, entry_of, entry_of_file, name_of
+from segwidget.widget.model_entries import ModelTrait, entry_of, entry_of_own, name_of
 
 
 class ModelWidget(SessionWidget):
@@ -53,7 +53,7 @@ class ModelWidget(SessionWidget):
         self._changing: Answerer | None = None  # is being loaded, to take over
         self._fetch: Fetch | None = None
         self._wanted = ""  # the name of the model that is used as soon as it has been fetched
-        self._files: dict[str, str | Path] = {}  # models that are no known ones, by name
+        self._own: dict[str, str | Path] = {}  # models outside the registry, by name
         self._own_status: Mapping[str, Any] = {}  # of the present model, whatever is being loaded
         self.set_trait("model", self._model)
         self.set_trait("download", progress("", 0, 0, "idle"))
@@ -215,20 +215,20 @@ class ModelWidget(SessionWidget):
         """What the menu calls so. A page names nothing else: no paths."""
         if name in MODELS:
             return name
-        if name in self._files:
-            return self._files[name]
+        if name in self._own:
+            return self._own[name]
         raise ModelError(
             f"There is no model {name[:40]!r} in the menu. Expected one of "
-            f"{', '.join([*MODELS, *self._files])}."
+            f"{', '.join([*MODELS, *self._own])}."
         )
 
     def _list_models(self) -> None:
         """Look anew what is on this computer."""
         name = name_of(self._model)
         if self._model not in MODELS:
-            self._files[name] = self._model
-        files = [entry_of_file(name, Path(path).expanduser()) for name, path in self._files.items()]
-        self._assign("models", [*files, *map(entry_of, MODELS.values())])
+            self._own[name] = self._model
+        own = [entry_of_own(name, model) for name, model in self._own.items()]
+        self._assign("models", [*own, *map(entry_of, MODELS.values())])
 
     def _begin(self, row: ModelRow) -> None:
         def on_progress(done: int, total: int, message: str) -> None:
