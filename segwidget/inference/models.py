@@ -11,6 +11,8 @@ from weakref import WeakValueDictionary
 import torch
 
 from segwidget.errors import CheckpointError, ModelError
+from segwidget.inference.hf import load_network
+from segwidget.inference.hf_files import file_stamps
 from segwidget.inference.network import Network, SamNetwork
 from segwidget.inference.registry import MODELS, find_checkpoint
 from segwidget.sam.checkpoint import load_checkpoint
@@ -24,7 +26,7 @@ class Model:
     Attributes:
         network: on its device; given a :class:`Sam`, a network that runs it.
         name: as a person calls it: ``"embedded"``, ``"vit_b"``, or a file's name.
-        sha256: of its checkpoint's file, in hex.
+        sha256: of its checkpoint's weights, in hex.
     """
 
     network: Network
@@ -76,7 +78,7 @@ def choose_device(device: str | None = None) -> torch.device:
 
 
 # One network serves all who ask for the same file on the same device, as long as anybody uses it.
-_loaded: WeakValueDictionary[tuple[str, int, int, str], Model] = WeakValueDictionary()
+_loaded: WeakValueDictionary[tuple[object, ...], Model] = WeakValueDictionary()
 _lock = threading.Lock()
 
 
@@ -84,7 +86,8 @@ def load_model(model: str | Path = "embedded", device: str | None = None) -> Mod
     """Load a model, or find it again if it is in use.
 
     Args:
-        model: ``"embedded"``, the name of a published checkpoint, or a checkpoint's path.
+        model: ``"embedded"``, the name of a published checkpoint, a checkpoint's path, or a folder
+            in the layout of ``transformers``; see :func:`find_checkpoint`.
         device: see :func:`choose_device`.
 
     Raises:
@@ -95,12 +98,15 @@ def load_model(model: str | Path = "embedded", device: str | None = None) -> Mod
     name, path = find_checkpoint(model)
     chosen = choose_device(device)
     with _lock:
-        stat = path.stat() if path.exists() else None
-        key = (str(path), stat.st_mtime_ns if stat else 0, stat.st_size if stat else 0, str(chosen))
+        key = (str(path), file_stamps(path), str(chosen))
         found = _loaded.get(key)
         if found is None:
-            checkpoint = load_checkpoint(path)
-            found = Model(SamNetwork(checkpoint.sam.to(chosen)), name, checkpoint.sha256)
+            if path.is_dir():
+                network, sha256 = load_network(path, chosen)
+                found = Model(network, name, sha256)
+            else:
+                checkpoint = load_checkpoint(path)
+                found = Model(SamNetwork(checkpoint.sam.to(chosen)), name, checkpoint.sha256)
             _loaded[key] = found
     _check_published(name, path, found.sha256)
     return found

@@ -8,7 +8,7 @@ squash the image to the square input instead.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -155,7 +155,45 @@ class Preprocessing:
         return frame.resize(pixels)
 
 
+@dataclass(frozen=True)
+class Normalized(Preprocessing):
+    """Preprocessing as the image processors of ``transformers`` do it.
+
+    Pixels are resized bilinearly with antialiasing, by the same kernel as theirs, and are
+    normalized; what is not covered by the image, right and below, is zeros.
+
+    Attributes:
+        mean: of each channel of the RGB input, 0 to 1.
+        std: standard deviation of each channel.
+    """
+
+    normalized: bool = True
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def with_statistics(
+        self, mean: tuple[float, float, float], std: tuple[float, float, float]
+    ) -> Normalized:
+        """The same with another mean and deviation."""
+        return replace(self, mean=mean, std=std)
+
+    def to_input(self, pixels: NDArray[np.uint8], frame: Frame) -> Tensor:
+        """RGB pixels ``uint8 (H, W, 3)`` as the network's input, ``(1, 3, S, S)`` float32."""
+        w, h = frame.resized
+        x = torch.from_numpy(np.array(pixels)).permute(2, 0, 1).unsqueeze(0)
+        x = F.interpolate(x, (h, w), mode="bilinear", align_corners=False, antialias=True)
+        mean, std = (255 * torch.tensor(v).view(3, 1, 1) for v in (self.mean, self.std))
+        side = frame.input_size
+        return F.pad((x.float() - mean) / std, (0, side - w, 0, side - h))
+
+
 #: As published: the long side, padded; logits by way of the input's size.
 SAM = Preprocessing("sam", two_steps=True)
 #: The embedded model: the same, with logits straight to the image.
 COMPACT = Preprocessing("compact")
+#: SAM in transformers' layout.
+SAM_NORMALIZED = Normalized("sam-normalized", two_steps=True)
+#: SAM 2 and 2.1: the image fills the whole input.
+SAM2 = Normalized("sam2", squash=True)
+#: SAM 3: the same, with other statistics.
+SAM3 = Normalized("sam3", squash=True, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))

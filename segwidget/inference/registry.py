@@ -14,6 +14,7 @@ from pathlib import Path
 import platformdirs
 
 from segwidget.errors import ModelError
+from segwidget.inference.hf_files import find_folder
 
 EMBEDDED_WEIGHTS = Path(__file__).parents[1] / "weights" / "embedded.safetensors"
 
@@ -173,7 +174,8 @@ def find_checkpoint(model: str | Path) -> tuple[str, Path]:
     """The name and the file of a model. Nothing is ever downloaded.
 
     Args:
-        model: a name in :data:`MODELS`, the name of a published file, or a checkpoint's path.
+        model: a name in :data:`MODELS`, the name of a published file, a checkpoint's path, or a
+            model in transformers' layout, as :func:`find_folder` finds it.
 
     Raises:
         ModelError: no such model, or its file is not on this computer.
@@ -196,6 +198,9 @@ def find_checkpoint(model: str | Path) -> tuple[str, Path]:
                 "Predictor('embedded') needs no download."
             )
         return row.name, row.path
+    found = find_folder(model)
+    if found is not None:
+        return found
     if not path.suffix and not path.is_file():
         raise ModelError(
             f"There is no model {str(model)!r}. {_suggestion(str(model))} The path of a "

@@ -149,7 +149,7 @@ def test_typos_get_a_suggestion(given, meant):
             find(given)
 
 
-@pytest.mark.parametrize("given", ["", "yolo", "/"])
+@pytest.mark.parametrize("given", ["", "yolo"])
 def test_what_resembles_nothing_gets_all_names(given):
     names = "Expected one of embedded, mobile_sam, vit_b, vit_l, vit_h, medsam"
     with pytest.raises(ModelError, match=names) as caught:
