@@ -215,7 +215,7 @@ def _check_encoder(path: Path, kind: str, config: Mapping[str, Any]) -> None:
         (vision, vision_type),
         (_part(vision, "backbone_config"), backbone_type),
     ):
-        given = part.get("model_type", expected)
+        given = part.get("model_type") or expected  # SAM's first configurations leave it empty
         if given != expected:
             raise ModelError(
                 f"The model in {path} has an image encoder of the type {given!r}; expected "

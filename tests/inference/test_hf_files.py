@@ -238,6 +238,18 @@ def test_an_image_encoder_that_would_fetch_its_weights(folder):
     refused(folder, ModelError, "image encoder of the type 'timm_backbone'")
 
 
+def test_the_first_configurations_did_not_name_the_encoder(hf_folder, tmp_path):
+    folder = shutil.copytree(hf_folder("sam"), tmp_path / "old")
+
+    def forget(config):
+        for part in ("vision_config", "prompt_encoder_config", "mask_decoder_config"):
+            config[part]["model_type"] = ""
+
+    change(folder, forget)
+    network, _ = hf.load_network(folder, CPU)
+    assert network.frame(90, 60).input_size == tiny_transformers.SIZES["sam"]
+
+
 def test_no_weights(folder):
     (folder / "model.safetensors").unlink()
     refused(folder, CheckpointError, r"no weights in .*model\.safetensors")
