@@ -81,7 +81,7 @@ _ROWS = (
         licence="Apache-2.0",
         architecture="mobile_sam",
         preprocessing="sam",
-        parameters=10.1,
+        parameters=9.8,
         purpose="SAM's decoder behind a small encoder: the one to take on a CPU.",
     ),
     ModelRow(

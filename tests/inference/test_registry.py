@@ -60,7 +60,7 @@ def test_published_files_come_from_their_authors_over_https(row):
     assert row.url.endswith("/" + row.file_name)
 
 
-@pytest.mark.parametrize("name", ["embedded", "vit_b", "vit_l", "vit_h", "medsam"])
+@pytest.mark.parametrize("name", MODELS)
 def test_parameters_are_those_of_the_network(name):
     import torch
 

@@ -10,9 +10,10 @@ CONTENT = random.Random(0).randbytes(300_000)
 OTHER = random.Random(1).randbytes(300_000)
 
 
-def row_of(content, url):
+def row_of(content, url, name="vit_b"):
+    """The row of a published model, as if its file were this one."""
     return replace(
-        MODELS["vit_b"], url=url, size=len(content), sha256=hashlib.sha256(content).hexdigest()
+        MODELS[name], url=url, size=len(content), sha256=hashlib.sha256(content).hexdigest()
     )
 
 

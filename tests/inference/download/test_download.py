@@ -1,17 +1,16 @@
 """Downloads that go well, and what is here afterwards."""
 
 import os
-from dataclasses import replace
 
 import pytest
 import torch
 
-from segwidget.errors import CheckpointError
-from segwidget.inference import registry
+from segwidget.errors import CheckpointError, ModelError
 from segwidget.inference.download import download_checkpoint, verify
+from segwidget.inference.models import load_model
 from segwidget.inference.registry import MODELS, is_cached
-from segwidget.sam.build import build_compact
-from segwidget.sam.checkpoint import load_checkpoint, save_checkpoint
+from segwidget.sam.build import build_sam_mobile
+from segwidget.sam.checkpoint import load_checkpoint
 from segwidget.sam.hashing import file_sha256
 from tests.inference.download.misbehaving_server import GOOD, Deed, serving
 from tests.inference.download.small_file import CONTENT, OTHER, assert_here, row_of
@@ -81,25 +80,24 @@ def test_nothing_in_a_file_is_run(tmp_path):
 
 
 def test_a_checkpoint_that_was_downloaded_loads(tmp_path, monkeypatch):
+    """The road that a person goes, with a file in the published layout and random weights."""
     torch.manual_seed(0)
-    original = build_compact()
-    save_checkpoint(original, tmp_path / "x.safetensors")
-    content = (tmp_path / "x.safetensors").read_bytes()
+    original = build_sam_mobile().state_dict()
+    torch.save(original, tmp_path / "x.pt")
+    content = (tmp_path / "x.pt").read_bytes()
     with serving(content) as server:
-        server.deeds = [Deed(cut=1_000_000), GOOD]
-        row = replace(row_of(content, f"{server.url}/w"), file_name="mine.safetensors")
-        monkeypatch.setitem(MODELS, "vit_b", row)
-        with pytest.raises(registry.ModelError, match="segwidget models download vit_b"):
-            registry.find_checkpoint("vit_b")
-        assert len(server.requests) == 0  # looking for a model fetches nothing
-        loaded = load_checkpoint(download_checkpoint(row))
+        server.deeds = [Deed(cut=10_000_000), GOOD]
+        row = row_of(content, f"{server.url}/mobile_sam.pt", "mobile_sam")
+        monkeypatch.setitem(MODELS, row.name, row)
+        with pytest.raises(ModelError, match="`segwidget models download mobile_sam`"):
+            load_model("mobile_sam", "cpu")
+        assert not server.requests  # loading a model fetches nothing
+        download_checkpoint(row)
         assert len(server.requests) == 2
-    assert registry.find_checkpoint("vit_b") == ("vit_b", row.path)
-    assert loaded.sha256 == row.sha256
+    model = load_model("mobile_sam", "cpu")
+    assert (model.name, model.sha256) == ("mobile_sam", row.sha256)
     key = "mask_decoder.iou_token.weight"
-    torch.testing.assert_close(
-        loaded.sam.state_dict()[key], original.state_dict()[key].half().float()
-    )
+    torch.testing.assert_close(model.sam.state_dict()[key], original[key])
 
 
 # --- Verifying what is here ---
