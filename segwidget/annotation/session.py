@@ -215,9 +215,16 @@ class Session:
             AnnotationError: its id is there already.
             LabelError: its label is none of the session's.
         """
-        kept = _unique((*self.annotations, annotation))
-        self.labels.color_of(annotation.label)
-        self._step(f"keep {annotation.label}", draft=Draft(), annotations=kept)
+        self._append((annotation,), draft=Draft())
+
+    def keep_all(self, annotations: Iterable[Annotation]) -> None:
+        """Append several annotations in one step; the draft stays. None at all is no step.
+
+        Raises:
+            AnnotationError: an id is there already, or twice.
+            LabelError: a label is none of the session's.
+        """
+        self._append(checks.listed("list", annotations))
 
     def delete(self, ids: Iterable[str]) -> None:
         """Delete annotations.
@@ -339,6 +346,13 @@ class Session:
         self._future.clear()
         self._now = after
         self._browsing = browsing
+
+    def _append(self, new: tuple[Annotation, ...], **changes: Any) -> None:
+        kept = _unique((*self.annotations, *new))
+        for label in {annotation.label for annotation in new}:
+            self.labels.color_of(label)
+        name = new[0].label if len(new) == 1 else f"{len(new)} masks"
+        self._step(f"keep {name}", annotations=kept, **changes)
 
     def _chosen(self, ids: Iterable[str]) -> set[str]:
         given = [ids] if isinstance(ids, str) else checks.listed("ids", ids)

@@ -105,6 +105,15 @@ class Answerer:
         """
         self._ready()
 
+    def loaded_model(self) -> Model:
+        """The model, for work beside the answers; loads it first if need be.
+
+        Raises:
+            ClosedError: after ``close``.
+            SegwidgetError: the model cannot be loaded.
+        """
+        return self._ready().predictor.model
+
     def answer(self, draft: Draft) -> Answer:
         """Answer at once, on the caller's thread; loads the model first if need be.
 

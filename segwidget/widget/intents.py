@@ -7,7 +7,8 @@ from typing import Any
 
 from segwidget.errors import SegwidgetError
 
-# Intent -> the widget's method for it, and the fields that are its arguments.
+# Intent -> the widget's method for it, and the fields that are its arguments. A field with a
+# question mark may be left out, and is None then.
 INTENTS: Mapping[str, tuple[str, Mapping[str, type]]] = {
     "keep": ("keep_shown", {"request": str, "picked": int}),
     "clear": ("clear", {}),
@@ -20,6 +21,10 @@ INTENTS: Mapping[str, tuple[str, Mapping[str, type]]] = {
     "use_model": ("use_model", {"name": str}),
     "download_model": ("download_model", {"name": str}),
     "cancel_download": ("cancel_download", {}),
+    "everything": ("start_everything", {"settings?": dict}),
+    "cancel_everything": ("cancel_everything", {}),
+    "keep_proposals": ("keep_proposals", {"ids": list, "label?": str}),
+    "clear_proposals": ("clear_proposals", {}),
     "dismiss": ("dismiss", {"id": str}),
 }
 
@@ -45,9 +50,13 @@ def perform(widget: object, content: Any) -> None:
     if not isinstance(op, str) or op not in INTENTS:
         raise IntentError(f"The intent {str(op)[:40]!r} is unknown; expected {', '.join(INTENTS)}.")
     method, fields = INTENTS[op]
-    values = []
+    values: list[Any] = []
     for name, kind in fields.items():
+        optional, name = name.endswith("?"), name.rstrip("?")
         value = content.get(name)
+        if optional and value is None:
+            values.append(None)
+            continue
         wrong = not isinstance(value, kind) or (kind is int and isinstance(value, bool))
         if wrong or (isinstance(value, list) and not all(isinstance(i, str) for i in value)):
             raise IntentError(f"The intent {op!r} lacks a proper {name!r} ({kind.__name__}).")

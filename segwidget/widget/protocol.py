@@ -159,5 +159,16 @@ def notice_to_json(error: Exception, request: str = "") -> dict[str, str]:
     }
 
 
+def info_to_json(code: str, message: str) -> dict[str, str]:
+    """Something that is worth knowing, and no error, as a message to the person."""
+    return {
+        "id": uuid.uuid4().hex,
+        "level": "info",
+        "code": code,
+        "message": _cut(message, MAX_NOTICE_LENGTH),
+        "request": "",
+    }
+
+
 def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -19,15 +19,17 @@ from segwidget.media.image import ImageSource, open_image
 from segwidget.widget.answerer import Answer
 from segwidget.widget.cells import CellRun, Places, current_cell_run
 from segwidget.widget.model_menu import ModelWidget
+from segwidget.widget.proposals import ProposalsWidget
 
 STATIC = Path(__file__).parents[1] / "static"
 
 
-class Segmenter(ModelWidget):
+class Segmenter(ProposalsWidget, ModelWidget):
     """A promptable segmentation model in a notebook cell.
 
         seg = Segmenter("street.jpg", labels=["car", "person"])
         seg                                    # click; 1 / 2 / 3 picks a candidate; Enter keeps it
+        seg.everything()                       # proposes masks for all there is
         seg.annotations.to_dataframe()
         seg.annotations.save("street.coco.json")
 
@@ -170,7 +172,7 @@ class Segmenter(ModelWidget):
                 self._assign("notice", None)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until nothing is left to do: the model is loaded and the newest prompts answered.
+        """Wait until nothing is left to do: loading, answering the newest prompts, everything mode.
 
         A download goes on meanwhile; its end is in ``download``.
 
@@ -180,7 +182,10 @@ class Segmenter(ModelWidget):
         Returns:
             ``False`` when the time is up. Whether it went well is in ``status`` and ``notice``.
         """
-        return self._wait_for_answers(timeout)
+        end = None if timeout is None else time.monotonic() + timeout
+        if not self._wait_for_answers(timeout):
+            return False
+        return self._wait_for_run(None if end is None else max(0.0, end - time.monotonic()))
 
     def close(self) -> None:
         """End the widget and free the embedding; what was kept can still be read."""
@@ -214,6 +219,7 @@ class Segmenter(ModelWidget):
             given = self._session.labels if add_labels else ()
             self._session.adopt(old._session)
             self._began = old._began
+            self._go_on_with_proposals(old)
         for label in given:
             if label.name not in self._session.labels.names:
                 self._session.add_label(label.name, label.color, select=False)
@@ -230,6 +236,7 @@ class Segmenter(ModelWidget):
             self._closed = True
             self._answerer.end()
             self._end_models()
+            self._end_run_for_good()
             self._shown.clear()
             layout = self.layout
             super().close()

@@ -33,11 +33,14 @@ export function* proposeAll(pixels: Pixels, side: number): Generator<FakeProgres
   }
 }
 
-export function withoutKept(
-  found: readonly ProposalTrait[],
+/** The ids of the proposals that duplicate something kept. */
+export function takenBy(
   kept: readonly AnnotationTrait[],
-): ProposalTrait[] {
-  return found.filter((p) => !kept.some((a) => iouOf(p.rle, a.rle) >= DUPLICATE));
+  found: readonly ProposalTrait[],
+): string[] {
+  return found
+    .filter((p) => kept.some((a) => iouOf(p.rle, a.rle) >= DUPLICATE))
+    .map((p) => p.id);
 }
 
 function iouOf(a: RleTrait, b: RleTrait): number {

@@ -1,7 +1,7 @@
 // A kernel in the page, for the demo and the tests: it speaks the protocol and computes real masks.
 import { gridAt, maskOf } from "../codecs/logits";
 import { encodeMask } from "../codecs/rle";
-import { proposeAll, withoutKept, type FakeProgress } from "./fake_everything";
+import { proposeAll, takenBy, type FakeProgress } from "./fake_everything";
 import { answer, type Pixels } from "./fake_masks";
 import { FAKE_MODELS, FakeModels } from "./fake_models";
 import type { Host } from "./host";
@@ -49,7 +49,6 @@ export class FakeKernel implements Host {
   readonly #grid: number;
   #past: { name: string; state: Snapshot }[] = [];
   #future: { name: string; state: Snapshot }[] = [];
-  #found: ProposalTrait[] = [];
   #run: Generator<FakeProgress, void> | null = null;
   #count = 0;
 
@@ -124,9 +123,8 @@ export class FakeKernel implements Host {
     if (intent.op === "everything") return this.#everything();
     if (intent.op === "cancel_everything") return this.#endRun("cancelled");
     if (intent.op === "clear_proposals") {
-      this.#found = [];
-      this.#endRun("idle");
-      return this.#propose();
+      this.push({ found: [], taken: [] });
+      return this.#endRun("idle");
     }
     const before = this.#snapshot();
     const { annotations, labels } = this.#traits;
@@ -158,9 +156,8 @@ export class FakeKernel implements Host {
   }
 
   /** As if a run had found these. */
-  find(proposals: ProposalTrait[]): void {
-    this.#found = proposals;
-    this.push({ everything_run: { state: "done", done: 1, total: 1, found: proposals.length } });
+  find(found: ProposalTrait[]): void {
+    this.push({ found, everything_run: { state: "done", done: 1, total: 1, found: found.length } });
     this.#propose();
   }
 
@@ -247,15 +244,14 @@ export class FakeKernel implements Host {
   #everything(): void {
     if (this.#run) return;
     const run = (this.#run = proposeAll(this.#pixels, this.#grid));
-    this.#found = [];
-    this.push({ proposals: [], everything_run: { state: "running", done: 0, total: 0, found: 0 } });
+    const everything_run = { state: "running", done: 0, total: 0, found: 0 } as const;
+    this.push({ found: [], taken: [], everything_run });
     const step = (): void => {
       if (this.#run !== run) return;
       const next = run.next();
       if (next.done) return this.#endRun("done");
       const { done, total, found } = next.value;
-      this.#found = found;
-      this.push({ everything_run: { state: "running", done, total, found: found.length } });
+      this.push({ found, everything_run: { state: "running", done, total, found: found.length } });
       this.#propose();
       later();
     };
@@ -270,17 +266,19 @@ export class FakeKernel implements Host {
   #endRun(state: Traits["everything_run"]["state"]): void {
     if (!this.#run && state === "cancelled") return;
     this.#run = null;
-    this.push({ everything_run: { ...this.#traits.everything_run, state, found: this.#found.length } });
+    const found = this.#traits.found.length;
+    this.push({ everything_run: { ...this.#traits.everything_run, state, found } });
   }
 
-  /** What is shown follows from what was found and what is kept. */
+  /** What is proposed follows from what was found and what is kept. */
   #propose(): void {
-    const proposals = withoutKept(this.#found, this.#traits.annotations);
-    if (proposals.length > 0 || this.#traits.proposals.length > 0) this.push({ proposals });
+    const { found, annotations } = this.#traits;
+    const taken = takenBy(annotations, found);
+    if (taken.length > 0 || this.#traits.taken.length > 0) this.push({ taken });
   }
 
   #keepProposals(ids: string[], label: string, before: Snapshot): void {
-    const kept = this.#found
+    const kept = this.#traits.found
       .filter((p) => ids.includes(p.id))
       .map(({ point: _, ...p }): AnnotationTrait => ({ ...p, id: `a${++this.#count}`, label, visible: true }));
     this.push({ annotations: [...this.#traits.annotations, ...kept] });

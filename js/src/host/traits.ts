@@ -156,7 +156,10 @@ export interface Traits {
   labels: LabelTrait[];
   label: string;
   annotations: AnnotationTrait[];
-  proposals: ProposalTrait[];
+  /** All that everything mode has found, also what is kept by now. */
+  found: ProposalTrait[];
+  /** The ids of those that duplicate something kept. */
+  taken: string[];
   everything_run: EverythingRunTrait;
   history: HistoryTrait;
   status: StatusTrait;
@@ -177,7 +180,8 @@ export const DEFAULT_TRAITS: Traits = {
   labels: [],
   label: "",
   annotations: [],
-  proposals: [],
+  found: [],
+  taken: [],
   everything_run: { state: "idle", done: 0, total: 0, found: 0 },
   history: { undo: null, redo: null },
   status: { state: "loading", model: "", device: "", message: "", progress: null },

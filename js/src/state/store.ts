@@ -1,7 +1,7 @@
 // The kernel's traits as signals, and what follows from them. Nothing here belongs to one view.
 import { batch, computed, effect, signal, type ReadonlySignal, type Signal } from "@preact/signals";
 import type { Host } from "../host/host";
-import { DEFAULT_TRAITS, type CandidatesTrait, type LabelTrait, type Traits } from "../host/traits";
+import { DEFAULT_TRAITS, type CandidatesTrait, type LabelTrait, type ProposalTrait, type Traits } from "../host/traits";
 
 type TraitSignals = { readonly [K in keyof Traits]: Signal<Traits[K]> };
 
@@ -13,6 +13,8 @@ export interface Store extends TraitSignals {
   readonly waiting: ReadonlySignal<boolean>;
   /** What is on screen answers the newest prompts, so that it may be kept. */
   readonly settled: ReadonlySignal<boolean>;
+  /** What everything mode has found and is not kept. */
+  readonly proposals: ReadonlySignal<readonly ProposalTrait[]>;
   readonly currentLabel: ReadonlySignal<LabelTrait>;
   readonly colorOf: (label: string) => string;
   dispose(): void;
@@ -64,6 +66,10 @@ export function createStore(host: Host): Store {
   const settled = computed(
     () => shown.value !== null && shown.value.request === traits.request.value,
   );
+  const proposals = computed(() => {
+    const taken = new Set(traits.taken.value);
+    return taken.size === 0 ? traits.found.value : traits.found.value.filter((p) => !taken.has(p.id));
+  });
   const colors = computed(() => new Map(traits.labels.value.map((l) => [l.name, l.color])));
   const currentLabel = computed<LabelTrait>(() => {
     const name = traits.label.value;
@@ -80,6 +86,7 @@ export function createStore(host: Host): Store {
     shown,
     waiting,
     settled,
+    proposals,
     currentLabel,
     colorOf: (label) => colors.value.get(label) ?? ORPHAN_COLOR,
     dispose() {
