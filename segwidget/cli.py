@@ -7,6 +7,7 @@ is imported inside of it, so that every other command answers at once. A group o
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -177,11 +178,12 @@ def embed(
     from segwidget.inference.bulk_embed import BulkReport, embed_images
 
     report = BulkReport(0)
-    bar = tqdm(unit="image", delay=0.1)
+    bar = tqdm(unit="image", delay=math.inf)  # nothing to be seen before the model is loaded
 
     def show(now: BulkReport) -> None:
         nonlocal report
-        if not report.total:  # the model is loaded, which the rate should not count
+        if not report.total:
+            bar.delay = 0
             bar.reset(now.total)
         if now.remark and not report.remark:
             bar.write(f"segwidget: {now.remark}", file=sys.stderr)
