@@ -7,6 +7,7 @@ number of processes may share the folder. Imports neither torch nor NumPy.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -210,7 +211,8 @@ class EmbeddingStore:
             OSError: the disk is full, or the folder cannot be written.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._make_room(len(data))
+        if not self._make_room(len(data)):
+            return
         temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}.part")
         try:
             with temporary.open("xb") as stream:
@@ -227,23 +229,39 @@ class EmbeddingStore:
         self._total = (self._total or 0) + len(data)
         self._writes += 1
 
-    def _make_room(self, size: int) -> None:
+    def _make_room(self, size: int) -> bool:
         """Delete what was used least recently, so that `size` more bytes fit.
 
         The folder is looked through only at the start, when the limit is reached, and now and then.
+
+        Returns:
+            Whether they fit; not where files that others are just writing take the room.
+
+        Raises:
+            OSError: there are files that cannot be deleted, such as another user's.
         """
         known = self._total
         if known is not None and known + size <= self.max_bytes and self._writes < RESCAN_EVERY:
-            return
+            return True
         files = sorted(self._files(), key=lambda f: f.used)
         total = sum(f.size for f in files)
         room = self.max_bytes if total + size <= self.max_bytes else self.max_bytes * KEPT_SHARE
         long_ago = time.time() - STALE_AFTER
+        stuck = False
         for file in files:
             too_much = file.whole and total + size > room
-            if (too_much or (not file.whole and file.used < long_ago)) and _delete(file.path):
-                total -= file.size
+            if too_much or (not file.whole and file.used < long_ago):
+                if _delete(file.path):
+                    total -= file.size
+                else:
+                    stuck = True
         self._total, self._writes = total, 0
+        fits = total + size <= self.max_bytes
+        if stuck and not fits:
+            raise PermissionError(
+                errno.EPERM, "the limit is reached, and older files cannot be deleted"
+            )
+        return fits
 
     def _files(self) -> Iterator[_File]:
         """The store's own files; what vanishes meanwhile is left out."""

@@ -161,6 +161,28 @@ def test_writes_of_others_count_when_the_folder_is_looked_through(store, monkeyp
     assert store.usage().nbytes <= 8000
 
 
+def test_the_limit_holds_also_where_nothing_can_be_deleted(store, monkeypatch):
+    store.max_bytes = 2500
+    put(store, 1, 2)
+    monkeypatch.setattr(embedding_store, "_delete", lambda _path: False)
+    put(store, 3)
+    assert has(store, 1, 2, 3) == [True, True, False]
+    assert "older files cannot be deleted" in store.failure
+
+
+def test_files_that_others_are_writing_count(store):
+    put(store, 1)
+    half = store.path(name(1)).with_name(f".{name(2)}.aa.part")
+    half.write_bytes(b"x" * 5000)
+    small = EmbeddingStore(store.folder, 5500)
+    put(small, 3)
+    assert has(small, 1, 3) == [False, False]
+    assert small.problem == ""
+    half.unlink()
+    put(small, 3)
+    assert has(small, 3) == [True]
+
+
 def test_files_that_are_not_ours_stay(store):
     put(store, 1)
     shard = store.path(name(1)).parent
