@@ -1,8 +1,8 @@
-"""The package segment-anything, which results are compared with.
+"""The published code which results are compared with: segment-anything, and MobileSAM.
 
-It imports torchvision for four functions: two that resize a photograph, two that suppress boxes
+Both import torchvision for four functions: two that resize a photograph, two that suppress boxes
 which overlap. Those stand here, by Pillow and in plain torch, so that the tests need no torchvision
-and always compare with the same code.
+and always compare with the same code. What MobileSAM imports of timm stands here, too.
 """
 
 import importlib
@@ -12,8 +12,7 @@ from types import ModuleType
 
 import torch
 from PIL import Image
-
-PACKAGE = "segment_anything"
+from torch import nn
 
 
 def to_pil_image(pixels):
@@ -59,6 +58,14 @@ STAND_INS = {
     "torchvision.transforms.functional": {"resize": resize, "to_pil_image": to_pil_image},
     "torchvision.ops": {},
     "torchvision.ops.boxes": {"batched_nms": batched_nms, "box_area": box_area},
+    "timm": {},
+    "timm.models": {},
+    "timm.models.layers": {
+        "DropPath": nn.Identity,  # only made where paths are dropped: never in MobileSAM
+        "to_2tuple": lambda x: (x, x),
+        "trunc_normal_": nn.init.trunc_normal_,
+    },
+    "timm.models.registry": {"register_model": lambda build: build},
 }
 
 
@@ -68,20 +75,32 @@ def _forget(*packages):
     return {name: sys.modules.pop(name) for name in names}
 
 
-@lru_cache(maxsize=1)
-def segment_anything():
-    """The whole package, with its predictor and its mask generator.
+def _import(package):
+    """A package that finds the stand-ins.
 
-    Neither it nor what stands for torchvision stays among the imported modules, so that nothing
-    else in the process takes either for installed.
+    Neither it nor they stay among the imported modules, so that nothing else in the process takes
+    them for installed.
     """
-    before = _forget(PACKAGE, "torchvision")
+    passing = package, "torchvision", "timm"
+    before = _forget(*passing)
     try:
         for name, content in STAND_INS.items():
             module = ModuleType(name)
             vars(module).update(content)
             sys.modules[name] = module
-        return importlib.import_module(PACKAGE)
+        return importlib.import_module(package)
     finally:
-        _forget(PACKAGE, "torchvision")
+        _forget(*passing)
         sys.modules.update(before)
+
+
+@lru_cache(maxsize=1)
+def segment_anything():
+    """The whole package, with its predictor and its mask generator."""
+    return _import("segment_anything")
+
+
+@lru_cache(maxsize=1)
+def mobile_sam():
+    """MobileSAM's package: a copy of segment-anything with the small encoder."""
+    return _import("mobile_sam")

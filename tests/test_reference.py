@@ -5,7 +5,15 @@ import sys
 import numpy as np
 import torch
 
-from tests.reference import batched_nms, box_area, nms, resize, segment_anything, to_pil_image
+from tests.reference import (
+    batched_nms,
+    box_area,
+    mobile_sam,
+    nms,
+    resize,
+    segment_anything,
+    to_pil_image,
+)
 
 BOXES = torch.tensor([[0, 0, 10, 10], [1, 1, 11, 11], [20, 0, 30, 10], [0, 0, 10, 9]]).float()
 SCORES = torch.tensor([0.5, 0.9, 0.1, 0.7])
@@ -41,4 +49,6 @@ def test_nothing_stays_imported():
     assert set(package.sam_model_registry) == {"default", "vit_b", "vit_l", "vit_h"}
     assert package.SamPredictor.__name__ == "SamPredictor"
     assert package.utils.transforms.ResizeLongestSide(1024).target_length == 1024
-    assert not {"torchvision", "segment_anything"} & {name.split(".")[0] for name in sys.modules}
+    assert set(mobile_sam().sam_model_registry) == {*package.sam_model_registry, "vit_t"}
+    passing = {"torchvision", "timm", "segment_anything", "mobile_sam"}
+    assert not passing & {name.split(".")[0] for name in sys.modules}

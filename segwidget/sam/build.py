@@ -11,6 +11,7 @@ from segwidget.sam.image_encoder import ImageEncoderViT
 from segwidget.sam.mask_decoder import MaskDecoder
 from segwidget.sam.prompt_encoder import PromptEncoder
 from segwidget.sam.sam import Sam
+from segwidget.sam.tiny_vit import TinyViT
 from segwidget.sam.transformer import TwoWayTransformer
 
 
@@ -27,6 +28,11 @@ def build_sam_vit_l() -> Sam:
 def build_sam_vit_h() -> Sam:
     """SAM with ViT-H: 641 M parameters, random weights."""
     return _build_vit(1280, 32, 16, (7, 15, 23, 31))
+
+
+def build_sam_mobile() -> Sam:
+    """MobileSAM: SAM's decoder behind a TinyViT; 9.8 M parameters, random weights."""
+    return _with_published_decoder(TinyViT())
 
 
 def build_compact(img_size: int = 512) -> Sam:
@@ -63,17 +69,22 @@ def build_compact(img_size: int = 512) -> Sam:
 def _build_vit(
     embed_dim: int, depth: int, num_heads: int, global_attn_indexes: tuple[int, ...]
 ) -> Sam:
-    img_size, dim = 1024, 256
-    side = img_size // 16
-    return Sam(
+    return _with_published_decoder(
         ImageEncoderViT(
-            img_size,
             embed_dim=embed_dim,
             depth=depth,
             num_heads=num_heads,
-            out_chans=dim,
             global_attn_indexes=global_attn_indexes,
-        ),
+        )
+    )
+
+
+def _with_published_decoder(image_encoder: ImageEncoderViT | TinyViT) -> Sam:
+    """A network whose encoder makes 256 channels of stride 16."""
+    img_size, dim = image_encoder.img_size, 256
+    side = img_size // 16
+    return Sam(
+        image_encoder,
         PromptEncoder(dim, (side, side), (img_size, img_size)),
         MaskDecoder(
             transformer_dim=dim,
@@ -86,5 +97,6 @@ BUILDERS: dict[str, Callable[[], Sam]] = {
     "vit_b": build_sam_vit_b,
     "vit_l": build_sam_vit_l,
     "vit_h": build_sam_vit_h,
+    "mobile_sam": build_sam_mobile,
     "embedded": build_compact,
 }

@@ -16,6 +16,7 @@ from segwidget.sam.build import BUILDERS
 from segwidget.sam.compact_encoder import CompactEncoder
 from segwidget.sam.hashing import file_sha256
 from segwidget.sam.sam import Sam
+from segwidget.sam.tiny_vit import TinyViT
 
 # Width of the patch embedding -> architecture.
 _VIT_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
@@ -26,7 +27,7 @@ class Checkpoint(NamedTuple):
 
     Attributes:
         sam: in evaluation mode, float32, on the CPU.
-        architecture: ``"embedded"``, ``"vit_b"``, ``"vit_l"`` or ``"vit_h"``.
+        architecture: ``"embedded"``, ``"mobile_sam"``, ``"vit_b"``, ``"vit_l"`` or ``"vit_h"``.
         sha256: of the file, in hex.
     """
 
@@ -62,7 +63,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         torch.tensor(v).view(-1, 1, 1) for v in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
     )
     sam.eval().requires_grad_(False)
-    if isinstance(sam.image_encoder, CompactEncoder):
+    if isinstance(sam.image_encoder, CompactEncoder | TinyViT):
         sam.image_encoder.fuse()
     return Checkpoint(sam, architecture, file_sha256(path))
 
@@ -126,11 +127,13 @@ def recognize(state: Mapping[str, Tensor], path: Path) -> str:
     """
     if "image_encoder.stem.conv.weight" in state:
         return "embedded"
+    if "image_encoder.patch_embed.seq.0.c.weight" in state:
+        return "mobile_sam"
     patch = state.get("image_encoder.patch_embed.proj.weight")
     if patch is not None and patch.ndim == 4 and patch.shape[0] in _VIT_WIDTHS:
         return _VIT_WIDTHS[patch.shape[0]]
     found = ", ".join(sorted(state)[:3]) or "nothing"
     raise CheckpointError(
         f"{path.name} is not a SAM checkpoint that is known here: it holds {found} … . Expected "
-        "ViT-B, ViT-L or ViT-H as published, or the embedded model."
+        "ViT-B, ViT-L, ViT-H or MobileSAM as published, or the embedded model."
     )

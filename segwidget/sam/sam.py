@@ -13,6 +13,7 @@ from segwidget.sam.compact_encoder import CompactEncoder
 from segwidget.sam.image_encoder import ImageEncoderViT
 from segwidget.sam.mask_decoder import MaskDecoder
 from segwidget.sam.prompt_encoder import PromptEncoder
+from segwidget.sam.tiny_vit import TinyViT
 
 
 class ImageFeatures(NamedTuple):
@@ -47,7 +48,7 @@ class Sam(nn.Module):
 
     def __init__(
         self,
-        image_encoder: ImageEncoderViT | CompactEncoder,
+        image_encoder: ImageEncoderViT | TinyViT | CompactEncoder,
         prompt_encoder: PromptEncoder,
         mask_decoder: MaskDecoder,
         pixel_mean: tuple[float, float, float] = (123.675, 116.28, 103.53),

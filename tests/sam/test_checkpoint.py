@@ -48,7 +48,7 @@ def answer(sam, size=512):
     points = torch.tensor([[[100.0, 200.0]]]), torch.tensor([[1]])
     with torch.inference_mode():
         features = sam.encode(sam.preprocess(image))
-        return (*features, *sam.decode(features, points))
+        return features.embedding, features.high_res, *sam.decode(features, points)
 
 
 def test_there_and_back(sam, saved):

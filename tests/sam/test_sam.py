@@ -52,7 +52,13 @@ def test_decode_is_the_single_mask_then_the_three(small_sam, features, prompts, 
 
 @pytest.mark.parametrize(
     ("name", "millions", "size"),
-    [("vit_b", 94, 1024), ("vit_l", 312, 1024), ("vit_h", 641, 1024), ("embedded", 5.7, 512)],
+    [
+        ("vit_b", 94, 1024),
+        ("vit_l", 312, 1024),
+        ("vit_h", 641, 1024),
+        ("embedded", 5.7, 512),
+        ("mobile_sam", 9.8, 1024),
+    ],
 )
 def test_builders(name, millions, size):
     with torch.device("meta"):
