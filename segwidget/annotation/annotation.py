@@ -319,7 +319,8 @@ class Annotations(Sequence[Annotation]):
         """Write the annotations to a file, whole or not at all.
 
         Args:
-            path: the file's suffix says the format: `.coco.json` or `.json` is COCO.
+            path: the file's suffix says the format: `.coco.json` or `.json` is COCO, `.sa1b.json`
+                is SA-1B.
 
         Returns:
             The path that was written.
@@ -337,7 +338,8 @@ class Annotations(Sequence[Annotation]):
         """Read annotations from a file.
 
         Args:
-            path: the file's suffix says the format: `.coco.json` or `.json` is COCO.
+            path: the file's suffix says the format: `.coco.json` is COCO, `.sa1b.json` is SA-1B,
+                and `.json` is either.
             image: the name of the image, where the file holds several.
 
         Raises:

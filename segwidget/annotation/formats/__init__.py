@@ -11,28 +11,42 @@ from segwidget.errors import FormatError
 if TYPE_CHECKING:
     from segwidget.annotation.annotation import Annotations
 
-SUFFIXES = (".coco.json", ".json")
+# Suffix -> format; the first that fits counts.
+SUFFIXES = {".sa1b.json": "SA-1B", ".coco.json": "COCO", ".json": "JSON"}
 
 
 def save(annotations: Annotations, path: str | PathLike[str]) -> Path:
     """Write annotations in the format of the path's suffix; see `Annotations.save`."""
     from segwidget.annotation.formats.coco import write_coco
+    from segwidget.annotation.formats.sa1b import write_sa1b
 
-    _check_suffix(path)
-    return write_coco(annotations, path)
+    write = write_sa1b if _format(path) == "SA-1B" else write_coco
+    return write(annotations, path)
 
 
 def load(path: str | PathLike[str], *, image: str | None = None) -> Annotations:
-    """Read annotations in the format of the path's suffix; see `Annotations.load`."""
-    from segwidget.annotation.formats.coco import read_coco
+    """Read annotations in the format of the path's suffix; see `Annotations.load`.
 
-    _check_suffix(path)
-    return read_coco(path, image=image)
+    A file that ends in `.json` and nothing else may also be SA-1B's, whose own files do.
+    """
+    from segwidget.annotation.formats.coco import from_coco, read_json
+    from segwidget.annotation.formats.sa1b import from_sa1b, is_sa1b
+
+    format_ = _format(path)
+    data = read_json(path)
+    read = from_sa1b if format_ == "SA-1B" or (format_ == "JSON" and is_sa1b(data)) else from_coco
+    try:
+        return read(data, image=image)
+    except FormatError as error:
+        raise FormatError(f"{Path(path).name!r}: {error}") from error
 
 
-def _check_suffix(path: str | PathLike[str]) -> None:
-    if not fspath(path).lower().endswith(SUFFIXES):
-        raise FormatError(
-            f"{fspath(path)!r} has no suffix of a known format; expected {' or '.join(SUFFIXES)} "
-            "for COCO. Choose such a name."
-        )
+def _format(path: str | PathLike[str]) -> str:
+    name = fspath(path).lower()
+    for suffix, format_ in SUFFIXES.items():
+        if name.endswith(suffix):
+            return format_
+    raise FormatError(
+        f"{fspath(path)!r} has no suffix of a known format; expected .coco.json or .json for COCO, "
+        "or .sa1b.json for SA-1B. Choose such a name."
+    )

@@ -84,6 +84,20 @@ def read_coco(path: str | PathLike[str], *, image: str | None = None) -> Annotat
         StoreError: the file cannot be read.
         FormatError: it is not COCO; the message names the place.
     """
+    parsed = read_json(path)
+    try:
+        return from_coco(parsed, image=image)
+    except FormatError as error:
+        raise FormatError(f"{Path(path).name!r}: {error}") from error
+
+
+def read_json(path: str | PathLike[str]) -> Any:
+    """Parse a file of JSON, within reason.
+
+    Raises:
+        StoreError: the file cannot be read.
+        FormatError: it is too large, or not JSON.
+    """
     file = Path(path)
     try:
         size = file.stat().st_size
@@ -100,13 +114,9 @@ def read_coco(path: str | PathLike[str], *, image: str | None = None) -> Annotat
         raise StoreError(f"{str(file)!r} cannot be read: {reason}. Check the path.") from error
     try:
         # RFC 8259 has no NaN, which Python would let pass.
-        parsed = json.loads(data.decode("utf-8-sig"), parse_constant=_no_constant)
+        return json.loads(data.decode("utf-8-sig"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{file.name!r} is not JSON: {error}. Export it again.") from error
-    try:
-        return from_coco(parsed, image=image)
-    except FormatError as error:
-        raise FormatError(f"{file.name!r}: {error}") from error
 
 
 def from_coco(data: Mapping[str, Any], *, image: str | None = None) -> Annotations:
