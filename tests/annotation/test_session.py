@@ -146,6 +146,30 @@ def test_keeping_drops_the_draft_in_one_step(session):
     assert session.redo_name == "keep car"
 
 
+def test_keeping_several_is_one_step_and_the_draft_stays(session):
+    session.set_prompts([A])
+    items = [kept(), kept("person"), kept()]
+    session.keep_all(items)
+    assert session.annotations == tuple(items)
+    assert session.draft == Draft((A,))
+    assert session.undo_name == "keep 3 masks"
+    session.keep_all([])  # nothing is no step
+    session.undo()
+    assert session.annotations == ()
+    assert session.draft == Draft((A,))
+    session.keep_all(items[1:2])
+    assert session.undo_name == "keep person"
+
+
+def test_of_several_that_do_not_fit_none_is_kept(session):
+    item = kept()
+    before = session.snapshot
+    for wrong in ([item, item], [item, "car"], [item, kept("dog")], "car", None):
+        with pytest.raises((AnnotationError, LabelError)):
+            session.keep_all(wrong)
+        assert session.snapshot is before
+
+
 def test_what_is_kept_must_fit(session):
     item = kept()
     session.keep(item)

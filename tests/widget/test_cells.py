@@ -109,6 +109,24 @@ def test_running_a_cell_again_takes_its_work_over(make, notebook):
     assert new.prompts == (Point(40, 30),)
 
 
+def test_proposals_are_taken_over(make, notebook):
+    settings = {"points_per_side": 2, "pred_iou_thresh": 0, "stability_score_thresh": 0}
+    notebook("cell-1")
+    old = make()
+    old.everything(**settings, points_per_batch=1)
+    (kept,) = old.keep_proposals(old.proposals[:1])
+    notebook("cell-1")
+    new = make()
+    assert new.found == old.found != ()
+    assert new.proposals == old.proposals == old.found[1:]
+    assert [p["id"] for p in Page(new)["found"]][:1] == Page(new)["taken"]
+    assert new.everything_run == {"state": "done", "done": 4, "total": 4, "found": len(new.found)}
+    new.undo()
+    assert new.proposals == new.found
+    new.redo()
+    assert list(new.annotations) == [kept]
+
+
 def test_the_old_widget_is_closed_and_its_work_still_readable(make, notebook):
     notebook("cell-1")
     old = make()
