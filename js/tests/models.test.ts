@@ -130,6 +130,7 @@ test("a download is cancelled from the menu, and gone on with", async () => {
   expect(widget.find("model-question").getAttribute("aria-label")).toBe(
     "Go on with the download? 20 MB of 41 MB are here. Its licence is Apache-2.0.",
   );
+  expect(widget.find("download-model").textContent).toBe("Go on");
 });
 
 test("a download is cancelled from the status line while the menu is closed", async () => {

@@ -54,12 +54,12 @@ class ModelWidget(SessionWidget):
         self._fetch: Fetch | None = None
         self._wanted = ""  # the name of the model that is used as soon as it has been fetched
         self._own: dict[str, str | Path] = {}  # models outside the registry, by name
-        self._own_status: Mapping[str, Any] = {}  # of the present model, whatever is being loaded
+        self._present_status: Mapping[str, Any] = {}  # of the present model, whatever is being loaded
         self.set_trait("model", self._model)
         self.set_trait("download", progress("", 0, 0, "idle"))
         self._list_models()
         super().__init__(image, session, self._model, device, height)
-        self._own_status = dict(self.status)
+        self._present_status = dict(self.status)
 
     # What a page and Python ask.
 
@@ -144,7 +144,7 @@ class ModelWidget(SessionWidget):
 
     def _change_soon(self, model: str | Path) -> None:
         """Load a model on its thread; then it takes over, unless another was chosen meanwhile."""
-        if model == self._model and self._own_status["state"] != "failed":
+        if model == self._model and self._present_status["state"] != "failed":
             self._give_up(self._changing)
             return
 
@@ -190,7 +190,7 @@ class ModelWidget(SessionWidget):
     def _take_over(self, new: Answerer, model: str | Path) -> None:
         old, self._answerer, self._changing = self._answerer, new, None
         self._model = model
-        self._own_status = status("ready", new.model_name, "", new.device)
+        self._present_status = status("ready", new.model_name, "", new.device)
         old.close()
         with self.hold_sync():
             self._assign("model", model)
@@ -200,11 +200,11 @@ class ModelWidget(SessionWidget):
     def _set_status(self, value: dict[str, Any]) -> None:
         with self._lock:
             if value["model"] == self._answerer.model_name:  # and not a late word of the last one
-                self._own_status = value
+                self._present_status = value
                 self._show_status()
 
     def _show_status(self) -> None:
-        value = dict(self._own_status)
+        value = dict(self._present_status)
         if self._changing is not None:
             value |= {"state": "loading", "message": f"Loading {self._changing.model_name} …"}
         self._assign("status", value)

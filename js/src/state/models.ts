@@ -40,11 +40,15 @@ export function isRunning(download: DownloadTrait, name?: string): boolean {
   return download.state === "running" && (name === undefined || download.name === name);
 }
 
+/** An earlier download has left a part of it. */
+export function isBegun(model: ModelTrait, download: DownloadTrait): boolean {
+  return download.name === model.name && download.state !== "done" && download.done > 0;
+}
+
 /** What a person is asked before anything is fetched. */
 export function question(model: ModelTrait, download: DownloadTrait): string {
   const terms = model.licence ? ` Its licence is ${model.licence}.` : "";
-  const begun = download.name === model.name && download.state !== "done" && download.done > 0;
-  return begun
+  return isBegun(model, download)
     ? `Go on with the download? ${formatBytes(download.done)} of ${formatBytes(model.bytes)} are here.${terms}`
     : `Download ${formatBytes(model.bytes)}?${terms}`;
 }

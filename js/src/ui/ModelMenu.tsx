@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import type { ModelTrait } from "../host/traits";
 import {
-  details, isRunning, percentOf, question, stage, titleOf, whereabouts,
+  details, isBegun, isRunning, percentOf, question, stage, titleOf, whereabouts,
 } from "../state/models";
 import { useWidget } from "./context";
 import { CheckIcon } from "./icons";
@@ -49,7 +49,7 @@ function Ask({ model, onClose }: { model: ModelTrait; onClose: () => void }): JS
       <p aria-hidden="true">{text}</p>
       <Item
         id="download-model"
-        text="Download"
+        text={isBegun(model, download) ? "Go on" : "Download"}
         class="sw-primary"
         disabled={other !== undefined}
         onPress={() => {
