@@ -54,7 +54,7 @@ class ModelWidget(SessionWidget):
         self._fetch: Fetch | None = None
         self._wanted = ""  # the name of the model that is used as soon as it has been fetched
         self._own: dict[str, str | Path] = {}  # models outside the registry, by name
-        self._present_status: Mapping[str, Any] = {}  # of the present model, whatever is being loaded
+        self._present_status: Mapping[str, Any] = {}  # whatever else is being loaded
         self.set_trait("model", self._model)
         self.set_trait("download", progress("", 0, 0, "idle"))
         self._list_models()
