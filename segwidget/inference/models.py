@@ -14,6 +14,7 @@ from segwidget.errors import CheckpointError, ModelError
 from segwidget.inference.hf import load_network
 from segwidget.inference.hf_files import file_stamps
 from segwidget.inference.network import Network, SamNetwork
+from segwidget.inference.preprocessing import MEDSAM, Preprocessing
 from segwidget.inference.registry import MODELS, find_checkpoint
 from segwidget.sam.checkpoint import load_checkpoint
 from segwidget.sam.sam import Sam
@@ -85,6 +86,10 @@ _lock = threading.Lock()
 def load_model(model: str | Path = "embedded", device: str | None = None) -> Model:
     """Load a model, or find it again if it is in use.
 
+    A checkpoint of MedSAM's looks like one of SAM's and yet wants images prepared in another way.
+    One is known by its published file's content, whatever the file is called, and a person's own,
+    trained further, by a file name that begins with ``medsam``.
+
     Args:
         model: ``"embedded"``, the name of a published checkpoint, a checkpoint's path, or a folder
             in the layout of ``transformers``; see :func:`find_checkpoint`.
@@ -106,10 +111,23 @@ def load_model(model: str | Path = "embedded", device: str | None = None) -> Mod
                 found = Model(network, name, sha256)
             else:
                 checkpoint = load_checkpoint(path)
-                found = Model(SamNetwork(checkpoint.sam.to(chosen)), name, checkpoint.sha256)
+                sam, sha256 = checkpoint.sam.to(chosen), checkpoint.sha256
+                found = Model(SamNetwork(sam, preprocessing_of(path, sha256)), name, sha256)
             _loaded[key] = found
     _check_published(name, path, found.sha256)
     return found
+
+
+def preprocessing_of(path: Path, sha256: str) -> Preprocessing | None:
+    """How a checkpoint wants images prepared; ``None`` as its encoder does without being told.
+
+    Args:
+        path: of the file.
+        sha256: of the file, in hex.
+    """
+    rows = [row for row in MODELS.values() if row.sha256 == sha256]
+    named = not rows and path.name.lower().startswith("medsam")
+    return MEDSAM if named or any(row.preprocessing == "medsam" for row in rows) else None
 
 
 def _check_published(name: str, path: Path, sha256: str) -> None:

@@ -100,8 +100,8 @@ class Frame:
         if not self.two_steps:
             rows, columns = self.logits_shape
             sx, sy = self.logits_scale
-            along_y = interpolation(self.height, rows, sy)
-            along_x = interpolation(self.width, columns, sx)
+            along_y = interpolation(self.height, rows, sy).to(logits)
+            along_x = interpolation(self.width, columns, sx).to(logits)
             return along_y @ logits[:, :rows, :columns] @ along_x.T
         w, h = self.resized
         side = (self.input_size, self.input_size)
@@ -187,10 +187,43 @@ class Normalized(Preprocessing):
         return F.pad((x.float() - mean) / std, (0, side - w, 0, side - h))
 
 
+@dataclass(frozen=True)
+class Stretched(Preprocessing):
+    """Preprocessing as MedSAM's (Ma et al., "Segment Anything in Medical Images", methods).
+
+    The image fills the square input, resized by cubic splines after a Gaussian filter, as its
+    published inference script does; its own extremes become 0 and 1. Logits are enlarged straight
+    to the image's size. (The script enlarges their sigmoids, so that outlines may differ by a
+    fraction of a low-resolution pixel.)
+    """
+
+    squash: bool = True
+    normalized: bool = True
+
+    def resize(self, pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+        """RGB pixels ``uint8 (H, W, 3)`` as ``uint8 (side, side, 3)``."""
+        from skimage.transform import resize  # needs a moment, and only this model needs it
+
+        big = resize(pixels, (side, side), order=3, preserve_range=True, anti_aliasing=True)
+        return np.asarray(big).astype(np.uint8)
+
+    def normalize(self, x: Tensor) -> Tensor:
+        """Shift and scale ``(..., 3, S, S)``, the pixels of one image, to 0 to 1; float32."""
+        low, high = x.min().double(), x.max().double()
+        return ((x.double() - low) / (high - low).clamp(min=1e-8)).float()
+
+    def to_input(self, pixels: NDArray[np.uint8], frame: Frame) -> Tensor:
+        """RGB pixels ``uint8 (H, W, 3)`` as the network's input, ``(1, 3, S, S)`` float32."""
+        square = torch.from_numpy(self.resize(pixels, frame.input_size))
+        return self.normalize(square.permute(2, 0, 1).unsqueeze(0))
+
+
 #: As published: the long side, padded; logits by way of the input's size.
 SAM = Preprocessing("sam", two_steps=True)
 #: The embedded model: the same, with logits straight to the image.
 COMPACT = Preprocessing("compact")
+#: MedSAM: ViT-B whose input the image fills.
+MEDSAM = Stretched("medsam")
 #: SAM in transformers' layout.
 SAM_NORMALIZED = Normalized("sam-normalized", two_steps=True)
 #: SAM 2 and 2.1: the image fills the whole input.

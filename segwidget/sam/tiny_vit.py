@@ -68,7 +68,8 @@ class TinyViT(nn.Module):
             nn.Conv2d(out_chans, out_chans, kernel_size=3, padding=1, bias=False),
             LayerNorm2d(out_chans),
         )
-        self.register_load_state_dict_pre_hook(_drop_classifier)
+        hook = self.register_load_state_dict_pre_hook
+        hook(_drop_classifier)  # type: ignore[no-untyped-call]  # untyped in torch
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
         """Encode a normalized and padded ``(B, 3, S, S)`` float image.
@@ -199,7 +200,10 @@ class Stage(nn.Module):
         """``(B, C, h, w)`` to the next stage's shape."""
         for block in self.blocks:
             x = block(x)
-        return x if self.downsample is None else self.downsample(x)
+        if self.downsample is None:
+            return x
+        out: Tensor = self.downsample(x)
+        return out
 
 
 class TinyViTBlock(nn.Module):

@@ -10,8 +10,9 @@ import torch
 
 from segwidget.errors import CheckpointError, ModelError
 from segwidget.inference import models
-from segwidget.inference.models import choose_device, load_model
+from segwidget.inference.models import choose_device, load_model, preprocessing_of
 from segwidget.inference.predictor import Predictor
+from segwidget.inference.preprocessing import MEDSAM
 from segwidget.inference.registry import MODELS
 from segwidget.sam.build import build_compact
 from segwidget.sam.checkpoint import save_checkpoint
@@ -83,6 +84,25 @@ def test_a_file_that_changed_is_loaded_anew(weights, tmp_path):
     after = load_model(path, "cpu")
     assert after is not before
     assert after.sha256 != before.sha256
+
+
+def test_medsam_is_known_by_content_or_by_the_file_s_name(tmp_path):
+    row = MODELS["medsam"]
+    assert preprocessing_of(row.path, row.sha256) is MEDSAM
+    assert preprocessing_of(tmp_path / "my download.pth", row.sha256) is MEDSAM
+    assert preprocessing_of(tmp_path / "MedSAM-kidneys.pth", "ab" * 32) is MEDSAM
+    assert preprocessing_of(tmp_path / "sam_vit_b.pth", "ab" * 32) is None
+    # A published file is what its content says, whatever it is called.
+    assert preprocessing_of(tmp_path / "medsam.pth", MODELS["vit_b"].sha256) is None
+
+
+def test_a_checkpoint_of_medsam_s_is_asked_as_medsam_is(weights, tmp_path):
+    path = tmp_path / "medsam_mine.safetensors"
+    path.write_bytes(weights.read_bytes())
+    network = load_model(path, "cpu").network
+    assert network.variant.startswith("medsam-")
+    assert network.frame(300, 100).squash
+    assert not load_model(weights, "cpu").network.frame(300, 100).squash
 
 
 def test_devices():
