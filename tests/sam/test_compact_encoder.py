@@ -79,7 +79,8 @@ def test_shapes_and_parameters_at_every_size(size, make_pixels):
 
 
 def test_the_encoder_tells_images_and_places_apart(features):
-    for x in features:
+    assert features.finest is None
+    for x in features[:2]:
         assert x.isfinite().all()
         assert x.std(dim=(2, 3)).median() > 0.05
         assert (x[0] - x[1]).abs().mean() > 0.05
@@ -87,7 +88,7 @@ def test_the_encoder_tells_images_and_places_apart(features):
 
 def test_images_of_a_batch_do_not_mix(compact, features, make_pixels):
     alone = compact.encode(make_pixels(2, 192)[1:])
-    for ours, expected in zip(alone, features, strict=True):
+    for ours, expected in zip(alone[:2], features[:2], strict=True):
         torch.testing.assert_close(ours, expected[1:], rtol=0, atol=1e-4)
 
 
