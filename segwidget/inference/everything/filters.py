@@ -72,7 +72,8 @@ def without_crumbs(mask: NDArray[np.bool_], min_area: int) -> tuple[NDArray[np.b
         min_area: pixels.
 
     Returns:
-        The mask and whether it has changed; an unchanged one is the one that was given.
+        The mask, and whether it had a hole or an island that was too small: also where that was the
+        only island, which stays as it is.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     # Beyond this margin background is never small: it is as long as the margin, or at the image's
@@ -82,19 +83,21 @@ def without_crumbs(mask: NDArray[np.bool_], min_area: int) -> tuple[NDArray[np.b
     )
     part = mask[window]
     labels, sizes = _regions(~part)
-    small = sizes < min_area
-    small[0] = False
-    filled = part | small[labels] if small.any() else part
+    holes = sizes < min_area
+    holes[0] = False
+    filled = part | holes[labels] if holes.any() else part
     labels, sizes = _regions(filled)
-    keep = sizes >= min_area
-    keep[0] = False
-    if not keep.any():
-        keep[1 + int(np.argmax(sizes[1:]))] = True
-    cleaned = keep[labels] if not keep[1:].all() else filled
-    if cleaned is part:
-        return mask, False
+    large = sizes >= min_area
+    large[0] = False
+    if large[1:].all():
+        if filled is part:
+            return mask, False
+    else:
+        if not large.any():
+            large[1 + int(np.argmax(sizes[1:]))] = True
+        filled = large[labels]
     result = mask.copy()
-    result[window] = cleaned
+    result[window] = filled
     return result, True
 
 
