@@ -29,22 +29,23 @@ export function safeColor(color: string): string {
 }
 
 /**
- * A color of its own for each id, the same every time.
+ * A vivid color of its own for each id, the same every time.
  *
- * The hue goes around by the hash of the id; two steps of lightness tell neighbors of like hue apart.
+ * The hue goes around by the hash of the id; lighter and darker tell those of like hue apart.
  */
 export function colorOfId(id: string): string {
   let hash = 0x811c9dc5;
   for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193) >>> 0;
-  const hue = (hash % 360) / 60;
-  const high = (hash >>> 16) & 1 ? 0.95 : 0.78;
-  const low = 0.16;
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d) >>> 0; // ids that differ little end up far apart
+  const hue = ((hash >>> 8) % 360) / 30;
+  const lightness = [0.5, 0.6, 0.7][hash % 3]!;
+  const reach = 0.9 * Math.min(lightness, 1 - lightness);
   const channel = (shift: number): string => {
-    const at = (hue + shift) % 6;
-    const up = Math.min(Math.max(Math.abs(at - 3) - 1, 0), 1);
-    return Math.round(255 * (low + (high - low) * up)).toString(16).padStart(2, "0");
+    const k = (shift + hue) % 12;
+    const value = lightness - reach * Math.max(-1, Math.min(k - 3, 9 - k, 1));
+    return Math.round(255 * value).toString(16).padStart(2, "0");
   };
-  return `#${channel(0)}${channel(4)}${channel(2)}`;
+  return `#${channel(0)}${channel(8)}${channel(4)}`;
 }
 
 /** Relative luminance as WCAG defines it, 0 black to 1 white. */

@@ -63,9 +63,9 @@ export const hoveredStyle = (color: string): MaskStyle => ({
 /** Thin and light: there may be hundreds, and the picture must stay in sight. */
 export const proposalStyle = (color: string, quiet: boolean): MaskStyle => ({
   color,
-  fill: quiet ? 0.06 : 0.2,
-  line: rgba(color, quiet ? 0.45 : 0.95),
-  width: quiet ? 0.75 : 1,
+  fill: quiet ? 0.06 : 0.22,
+  line: rgba(color, quiet ? 0.5 : 1),
+  width: quiet ? 0.75 : 1.25,
   casing: quiet ? 0 : 0.75,
 });
 export const gatheredStyle = (color: string): MaskStyle => ({

@@ -153,6 +153,8 @@ export function createPainter(
     root.dataset["painted"] = painted;
     const shown = store.shown.peek();
     root.dataset["request"] = shown?.request ?? "";
+    root.dataset["proposals"] = String(view.proposals.shown.peek().length);
+    root.dataset["pointed"] = view.proposals.hovered.peek() ?? "";
     if (shown && view.lastAnswer.peek()?.request !== shown.request) {
       const sent = actions.sentAt(shown.request);
       view.lastAnswer.value = {

@@ -7,10 +7,9 @@ import { formatScore } from "./format";
 
 const plural = (count: number): string => (count === 1 ? "proposal" : "proposals");
 
-function Progress(): JSX.Element | null {
+function Progress(): JSX.Element {
   const { store } = useWidget();
-  const { state, done, total, found } = store.everything_run.value;
-  if (state !== "running") return null;
+  const { done, total, found } = store.everything_run.value;
   const share = total > 0 ? Math.round((100 * done) / total) : 0;
   return (
     <div class="sw-run" data-testid="everything-progress">
@@ -35,7 +34,7 @@ function Progress(): JSX.Element | null {
 
 /** Filters in the page alone: nothing is sent. */
 function ScoreSlider(): JSX.Element {
-  const { view } = useWidget();
+  const { store, view } = useWidget();
   const { least, range, shown } = view.proposals;
   const { from, to } = range.value;
   const value = Math.min(Math.max(least.value, from), to);
@@ -59,7 +58,9 @@ function ScoreSlider(): JSX.Element {
           least.value = chosen <= range.peek().from ? 0 : chosen;
         }}
       />
-      <output class="sw-number" data-testid="score-least">≥ {formatScore(value)}</output>
+      <output class="sw-number" data-testid="score-least">
+        {store.proposals.value.length > 0 ? `≥ ${formatScore(value)}` : ""}
+      </output>
     </label>
   );
 }
@@ -78,17 +79,17 @@ export function Proposals(): JSX.Element {
           {shown === all ? all : `${shown} of ${all}`}
         </span>
       </header>
-      <Progress />
-      {all > 0 && <ScoreSlider />}
-      <p class="sw-advice">
-        {all > 0 ? (
-          <>
-            <b>Click one</b> to keep it, or <Kbd>Shift</Kbd> and drag around several.
-          </>
+      <ScoreSlider />
+      {/* One place for both, so that nothing moves under the pointer when a run ends. */}
+      <div class="sw-slot">
+        {running ? (
+          <Progress />
         ) : (
-          "Masks appear on the picture as they are found."
+          <p class="sw-advice">
+            <b>Click one</b> to keep it, or <Kbd>Shift</Kbd> drag around several.
+          </p>
         )}
-      </p>
+      </div>
       <div class="sw-decide">
         <Button
           label={`Keep all ${shown} shown as ${label.name}`}

@@ -66,7 +66,7 @@ export function Tooltip(): JSX.Element {
   const shown = tip.value;
   useLayoutEffect(() => {
     const box = bubble.current;
-    if (!box || !shown) return;
+    if (!box || !shown) return undefined;
     const home = root.getBoundingClientRect();
     const at = shown.target.getBoundingClientRect();
     const width = box.offsetWidth;
@@ -76,6 +76,10 @@ export function Tooltip(): JSX.Element {
     const fitsBelow = below + height <= home.height;
     box.style.left = `${Math.max(4, Math.min(middle, home.width - width - 4))}px`;
     box.style.top = `${fitsBelow ? below : at.top - home.top - height - GAP}px`;
+    // What it explains may turn into something else under the resting pointer.
+    const change = new MutationObserver(() => (tip.value = null));
+    change.observe(shown.target, { attributes: true, attributeFilter: ["data-tip"] });
+    return () => change.disconnect();
   }, [shown]);
 
   return (
