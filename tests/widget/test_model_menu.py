@@ -15,6 +15,7 @@ from segwidget.inference.models import Model
 from segwidget.inference.prompts import Point
 from segwidget.inference.registry import MODELS
 from segwidget.widget import fetch as fetch_module
+from segwidget.widget import proposer
 from segwidget.widget.fetch import Fetch
 from tests.slow_mirror import PIECE, SlowMirror
 
@@ -603,6 +604,34 @@ def test_everybody_changes_the_model_at_once(seg, cache):
     assert seg.status["model"] == seg.model == page["model"]
     assert seg._answerer.model_name == seg.model
     assert seg.candidates is seg._answerer.answer(seg._session.draft).candidates
+    assert len(embedding_cache) == 1
+    assert seg.notice is None
+
+
+def test_a_run_of_everything_mode_ends_with_the_model_that_it_began_with(seg, cache, monkeypatch):
+    put(cache, NAME)
+    page, begun, gate = Page(seg), threading.Event(), threading.Event()
+    propose = proposer.propose
+
+    def gated(*arguments, **named):
+        begun.set()
+        assert gate.wait(PATIENCE)
+        return propose(*arguments, **named)
+
+    monkeypatch.setattr(proposer, "propose", gated)
+    lenient = {"points_per_side": 2, "pred_iou_thresh": 0.0, "stability_score_thresh": 0.0}
+    page.do("everything", settings=lenient)
+    assert begun.wait(PATIENCE)
+    seg.model = NAME
+    gate.set()
+    assert seg.wait(PATIENCE)
+    assert page["everything_run"]["state"] == "done"
+    (kept, *_) = seg.keep_proposals(seg.proposals)
+    assert kept.model == "embedded"
+    seg.everything(**lenient)
+    seg.annotations = []
+    (kept, *_) = seg.keep_proposals(seg.proposals)
+    assert kept.model == NAME
     assert len(embedding_cache) == 1
     assert seg.notice is None
 
