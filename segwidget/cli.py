@@ -161,6 +161,9 @@ def embed(
     device: Annotated[
         str | None, typer.Option(help="Such as cpu or cuda; by default a GPU if there is one.")
     ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Such as float32; by default what the model embeds in.")
+    ] = None,
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Look into folders within folders, too.")
     ] = False,
@@ -197,6 +200,7 @@ def embed(
                 paths,
                 model,
                 device=device,
+                precision=precision,
                 recursive=recursive,
                 max_bytes=max_bytes,
                 on_progress=show,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from PIL import Image as PILImage
 
-from segwidget.errors import ImageError, StoreError
+from segwidget.errors import ImageError, ModelError, StoreError
 from segwidget.inference.embedding_store import (
     MAX_BYTES_VARIABLE,
     EmbeddingStore,
@@ -74,6 +74,7 @@ def embed_images(
     model: str | Path | Model = "embedded",
     *,
     device: str | None = None,
+    precision: str | None = None,
     recursive: bool = False,
     max_bytes: int | None = None,
     store: EmbeddingStore | None = None,
@@ -89,6 +90,7 @@ def embed_images(
         paths: image files, folders, and patterns such as ``"scans/*.png"``.
         model: see :class:`Predictor`.
         device: likewise.
+        precision: in which it must embed, such as ``"float32"``; by default whichever it does.
         recursive: look into the folders within folders, too.
         max_bytes: the store's limit in this run, instead of ``$SEGWIDGET_EMBEDDINGS_MAX_BYTES``.
         store: where the embeddings are written; by default the process's.
@@ -99,7 +101,7 @@ def embed_images(
         What became of the images.
 
     Raises:
-        ModelError: no such model or device.
+        ModelError: no such model or device, or it does not embed in this precision.
         CheckpointError: the model's file is missing, damaged or unsafe.
         StoreError: embeddings are not kept: the store is turned off or cannot be written.
     """
@@ -109,6 +111,7 @@ def embed_images(
     if not files:
         return report
     loaded = model if isinstance(model, Model) else load_model(model, device)
+    _check_precision(loaded, precision)
     if on_progress is not None:
         on_progress(report)
     run = _Run(loaded, store, report)
@@ -188,6 +191,20 @@ def _usable(store: EmbeddingStore, max_bytes: int | None) -> EmbeddingStore:
             f"{MAX_BYTES_VARIABLE} or max_bytes (--max-bytes) to how much they may take."
         )
     return store
+
+
+def _check_precision(model: Model, precision: str | None) -> None:
+    """Refuse to fill the disk with embeddings that nobody would find.
+
+    Raises:
+        ModelError: the model embeds in another precision.
+    """
+    variant = model.network.variant
+    if precision is not None and precision not in variant.split("-"):
+        raise ModelError(
+            f"{model.name} does not embed in the precision {precision!r} here, but as {variant!r}. "
+            "Leave the precision (--precision) out, or choose another model or device."
+        )
 
 
 def _open(path: Path) -> Image | Failure:

@@ -124,6 +124,13 @@ def test_without_images_no_model_is_loaded(folder, store):
         embed_images(folder, "no such model", store=store)
 
 
+def test_another_precision_than_the_models_is_refused(model, counted, folder, store):
+    with pytest.raises(ModelError, match=r"'int7'.*'compact-float32'.*--precision"):
+        embed_images(folder, model, precision="int7", store=store)
+    assert not counted
+    assert embed_images(folder, model, precision="float32", store=store).embedded == 3
+
+
 def test_it_stops_when_asked_and_goes_on(model, counted, folder, store):
     report = embed_images(folder, model, store=store, cancelled=lambda: len(counted) == 2)
     assert report == BulkReport(3, embedded=2)
