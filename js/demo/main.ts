@@ -1,5 +1,5 @@
 // The demo page: the front end with a kernel that lives in the page.
-//   ?theme=dark  ?width=400  ?size=4000x3000  ?objects=1000  ?delay=80  ?state=empty|notice|info|loading|failed
+//   ?theme=dark  ?width=400  ?size=4000x3000  ?objects=1000  ?proposals=1000  ?delay=80  ?state=empty|notice|info|loading|failed
 import { encodeMask } from "../src/codecs/rle";
 import { FakeKernel } from "../src/host/fake_kernel";
 import type { AnnotationTrait } from "../src/host/traits";
@@ -59,6 +59,10 @@ function manyObjects(count: number): AnnotationTrait[] {
 
 const objects = Number(wish.get("objects") ?? 0);
 if (objects > 0) kernel.push({ annotations: manyObjects(objects) });
+const proposals = Number(wish.get("proposals") ?? 0);
+if (proposals > 0) {
+  kernel.find(manyObjects(proposals).map((a) => ({ ...a, point: [a.box[0], a.box[1]] })));
+}
 const status = kernel.get("status");
 switch (wish.get("state")) {
   case "empty":

@@ -190,6 +190,23 @@ test("Shift and drag keeps what lies in the box by half or more", async () => {
   expect(kernel.sent).toEqual([]); // nothing lies in there
 });
 
+test("Escape lets go of the box that is being drawn, and of nothing else", async () => {
+  await show(SMALL, CORNER);
+  point("pointerdown", 2, 2, { shiftKey: true });
+  point("pointermove", 30, 34, { shiftKey: true });
+  key("Escape");
+  point("pointermove", 40, 40, { shiftKey: true });
+  point("pointerup", 40, 40, { shiftKey: true });
+  expect(kernel.sent).toEqual([]);
+  point("pointerdown", 30, 2);
+  point("pointermove", 40, 34);
+  key("Escape");
+  point("pointerup", 40, 34);
+  expect(kernel.sent).toEqual([]);
+  key("Escape");
+  expect(kernel.sent).toEqual([{ op: "clear_proposals" }]);
+});
+
 test("without proposals Shift and drag draws a box, as without Shift", () => {
   point("pointerdown", 10, 12, { shiftKey: true });
   point("pointermove", 30, 20, { shiftKey: true });
@@ -240,6 +257,22 @@ test("keys go through the proposals in reading order and keep them", async () =>
   key("ArrowRight");
   await settle();
   expect(live()).toBe("Proposal 2 of 2, predicted IoU 0.99, 3072 pixels"); // the first was pointed at
+});
+
+test("a proposal out of sight comes into sight when keys reach it", async () => {
+  await show(SMALL, CORNER);
+  for (let i = 0; i < 12; i++) widget.find("zoom-in").click();
+  await settle();
+  key("ArrowLeft");
+  await settle();
+  const { scale, originX, originY } = widget.canvas.dataset;
+  const x = 60 * Number(scale) + Number(originX);
+  const y = 44 * Number(scale) + Number(originY);
+  expect(x).toBeGreaterThan(0);
+  expect(x).toBeLessThan(640);
+  expect(y).toBeGreaterThan(0);
+  expect(y).toBeLessThan(480);
+  expect(live()).toContain("Proposal 2 of 2");
 });
 
 test("a thousand proposals are found under the pointer at once", async () => {

@@ -143,4 +143,4 @@ def sent(proposals: Sequence[Proposal]) -> list[Proposal]:
 
 def _score(value: float) -> float:
     """A score that JSON has a word for, and people too: regression may overshoot 1."""
-    return round(float(np.clip(np.nan_to_num(value), 0, 1)), 4)
+    return round(min(max(float(value), 0.0), 1.0), 4) if value == value else 0.0

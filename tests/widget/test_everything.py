@@ -57,7 +57,6 @@ def script(monkeypatch):
         reports = ((A,), (A, B), (A, B, C))
         error = None
         steps = None  # a Semaphore: each report waits for a release
-        calls = []
 
     script = Script()
     script.calls, script.begun = [], threading.Event()

@@ -29,9 +29,12 @@ const PINCH_STEP = 0.01;
 const LINE_PX = 16;
 const HINT_MS = 1400;
 
-/** Space is down: the next drag moves the picture. Owned by the keyboard, read here. */
+/** What keyboard and pointer share. */
 export interface HandTool {
+  /** Space is down: the next drag moves the picture. Owned by the keyboard. */
   held: boolean;
+  /** Lets go of the box that is being drawn. Owned by the pointer. */
+  drop(): void;
 }
 
 export function attachPointer(
@@ -63,6 +66,11 @@ export function attachPointer(
     view.rubberBand.value = null;
     view.proposals.band.value = null;
     view.panning.value = false;
+  };
+
+  hand.drop = () => {
+    stopDrawing();
+    gesture = pointers.size > 0 ? { kind: "spent" } : null;
   };
 
   const startPinch = (): void => {

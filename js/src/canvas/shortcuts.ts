@@ -72,6 +72,13 @@ export function attachShortcuts(
         event.stopPropagation();
         return;
       }
+      const drawing = view.rubberBand.peek() ?? view.proposals.band.peek();
+      if (event.key === "Escape" && drawing) {
+        hand.drop();
+        event.preventDefault();
+        event.stopPropagation();
+        return;
+      }
       const verb = verbOf(event, event.target);
       if (!verb) return;
       event.preventDefault();

@@ -1,7 +1,7 @@
 // The verbs of the front end. Every one ends in one message to the kernel or one change of view state.
 import { effect } from "@preact/signals";
-import type { Intent, Prompt, Traits } from "../host/traits";
-import { fit, pan, zoomAt, type Spot } from "../canvas/viewport";
+import type { BoxTuple, Intent, Prompt, Traits } from "../host/traits";
+import { fit, pan, toStage, zoomAt, type Spot } from "../canvas/viewport";
 import { stepFrom } from "./proposals";
 import type { Store } from "./store";
 import type { ViewState } from "./view_state";
@@ -116,6 +116,15 @@ export function createActions(store: Store, view: ViewState): Actions {
     watchSilence();
   };
 
+  /** Moves the picture where the middle of a box lies outside the stage. */
+  const bringIntoSight = (box: BoxTuple): void => {
+    const { width, height } = view.stage.peek();
+    const middle = { x: (box[0] + box[2]) / 2, y: (box[1] + box[3]) / 2 };
+    const at = toStage(view.viewport.peek(), middle);
+    const outside = at.x < 0 || at.y < 0 || at.x > width || at.y > height;
+    if (outside) actions.panBy(width / 2 - at.x, height / 2 - at.y);
+  };
+
   const actions: Actions = {
     addPrompt(prompt) {
       const before = store.prompts.peek();
@@ -192,6 +201,7 @@ export function createActions(store: Store, view: ViewState): Actions {
       const next = stepFrom(view.proposals.hovered.peek(), step, shown);
       if (!next) return;
       view.proposals.hovered.value = next.proposal.id;
+      bringIntoSight(next.proposal.box);
       view.announcement.value =
         `Proposal ${next.place + 1} of ${shown.length}, predicted IoU ` +
         `${next.proposal.predicted_iou.toFixed(2)}, ${next.proposal.area} pixels`;

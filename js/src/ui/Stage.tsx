@@ -28,12 +28,16 @@ function Progress(): JSX.Element | null {
 
 /** What the picture shows, for who cannot see it. */
 function useDescription(): string {
-  const { store } = useWidget();
+  const { store, view } = useWidget();
   const image = store.image.value;
   if (!image) return "No picture yet";
+  const proposals = view.proposals.open.value
+    ? ` ${view.proposals.shown.value.length} proposals: arrow keys go through them, Enter keeps one.`
+    : "";
   return (
     `${image.name || "Picture"}, ${image.width} by ${image.height} pixels, ` +
-    `${store.annotations.value.length} annotations. Click to include, right click to exclude, drag for a box.`
+    `${store.annotations.value.length} annotations. Click to include, right click to exclude, drag for a box.` +
+    proposals
   );
 }
 
@@ -47,7 +51,7 @@ export function Stage(): JSX.Element {
     const area = frame.current!;
     const surface = canvas.current!;
     const control = new AbortController();
-    const hand: HandTool = { held: false };
+    const hand: HandTool = { held: false, drop: () => {} };
     const painter = createPainter(
       surface, root, store, view, actions, preview, shapes, proposalShapes,
     );
