@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -162,8 +162,9 @@ def embed(
         str | None, typer.Option(help="Such as cpu or cuda; by default a GPU if there is one.")
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="Such as float32; by default what the model embeds in.")
-    ] = None,
+        Literal["float32", "bfloat16", "int8", "fastest"],
+        typer.Option(help="Found again by whoever embeds in the same one."),
+    ] = "float32",
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Look into folders within folders, too.")
     ] = False,

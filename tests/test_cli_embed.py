@@ -99,7 +99,7 @@ def test_the_real_model_and_what_it_is_for(tmp_path, store, monkeypatch):
     folder = pictures(tmp_path / "images", 1)
     assert run("embed", folder, "--device", "cpu").exit_code == 0
     predictor = Predictor("embedded", "cpu")
-    monkeypatch.setattr(predictor.model.sam, "encode", None)  # not asked any more
+    monkeypatch.setattr(predictor.model.network, "embed", None)  # not asked any more
     predictor.set_image(folder / "000.png")
     assert predictor.image.width == 30
     predictor.reset_image(forget=True)

@@ -22,6 +22,7 @@ from segwidget.inference.embedding_store import (
 )
 from segwidget.inference.embeddings import features_nbytes, find_on_disk, keep, rounded
 from segwidget.inference.models import Model, load_model
+from segwidget.inference.network import Precision
 from segwidget.inference.registry import megabytes
 from segwidget.media.decoding import FORMATS
 from segwidget.media.image import Image, open_image
@@ -74,7 +75,7 @@ def embed_images(
     model: str | Path | Model = "embedded",
     *,
     device: str | None = None,
-    precision: str | None = None,
+    precision: Precision | None = None,
     recursive: bool = False,
     max_bytes: int | None = None,
     store: EmbeddingStore | None = None,
@@ -90,7 +91,7 @@ def embed_images(
         paths: image files, folders, and patterns such as ``"scans/*.png"``.
         model: see :class:`Predictor`.
         device: likewise.
-        precision: in which it must embed, such as ``"float32"``; by default whichever it does.
+        precision: see :class:`Predictor`; by default float32, or that of a loaded model.
         recursive: look into the folders within folders, too.
         max_bytes: the store's limit in this run, instead of ``$SEGWIDGET_EMBEDDINGS_MAX_BYTES``.
         store: where the embeddings are written; by default the process's.
@@ -101,7 +102,7 @@ def embed_images(
         What became of the images.
 
     Raises:
-        ModelError: no such model or device, or it does not embed in this precision.
+        ModelError: no such model, device or precision.
         CheckpointError: the model's file is missing, damaged or unsafe.
         StoreError: embeddings are not kept: the store is turned off or cannot be written.
     """
@@ -110,8 +111,7 @@ def embed_images(
     report = BulkReport(len(files) + len(failures), failures=failures)
     if not files:
         return report
-    loaded = model if isinstance(model, Model) else load_model(model, device)
-    _check_precision(loaded, precision)
+    loaded = _loaded(model, device, precision)
     if on_progress is not None:
         on_progress(report)
     run = _Run(loaded, store, report)
@@ -193,18 +193,21 @@ def _usable(store: EmbeddingStore, max_bytes: int | None) -> EmbeddingStore:
     return store
 
 
-def _check_precision(model: Model, precision: str | None) -> None:
-    """Refuse to fill the disk with embeddings that nobody would find.
+def _loaded(model: str | Path | Model, device: str | None, precision: Precision | None) -> Model:
+    """The model, which embeds in the precision that is asked for.
 
     Raises:
-        ModelError: the model embeds in another precision.
+        ModelError: no such model or precision, or a loaded model that embeds in another one.
     """
+    if not isinstance(model, Model):
+        return load_model(model, device, precision or "float32")
     variant = model.network.variant
     if precision is not None and precision not in variant.split("-"):
         raise ModelError(
             f"{model.name} does not embed in the precision {precision!r} here, but as {variant!r}. "
-            "Leave the precision (--precision) out, or choose another model or device."
+            "Leave the precision out, or load the model with it."
         )
+    return model
 
 
 def _open(path: Path) -> Image | Failure:

@@ -13,7 +13,7 @@ import torch
 from segwidget.errors import CheckpointError, ModelError
 from segwidget.inference.hf import load_network
 from segwidget.inference.hf_files import file_stamps
-from segwidget.inference.network import Network, SamNetwork
+from segwidget.inference.network import Network, Precision, Runtime, SamNetwork
 from segwidget.inference.preprocessing import MEDSAM, Preprocessing
 from segwidget.inference.registry import MODELS, find_checkpoint
 from segwidget.sam.checkpoint import load_checkpoint
@@ -83,7 +83,12 @@ _loaded: WeakValueDictionary[tuple[object, ...], Model] = WeakValueDictionary()
 _lock = threading.Lock()
 
 
-def load_model(model: str | Path = "embedded", device: str | None = None) -> Model:
+def load_model(
+    model: str | Path = "embedded",
+    device: str | None = None,
+    precision: Precision = "float32",
+    runtime: Runtime = "torch",
+) -> Model:
     """Load a model, or find it again if it is in use.
 
     A checkpoint of MedSAM's looks like one of SAM's and yet wants images prepared in another way.
@@ -94,25 +99,35 @@ def load_model(model: str | Path = "embedded", device: str | None = None) -> Mod
         model: ``"embedded"``, the name of a published checkpoint, a checkpoint's path, or a folder
             in the layout of ``transformers``; see :func:`find_checkpoint`.
         device: see :func:`choose_device`.
+        precision: ``"float32"``, or one that is nearly the same and sooner: ``"bfloat16"``,
+            ``"int8"`` or ``"fastest"``; see :class:`SamNetwork`.
+        runtime: ``"torch"``, or ``"onnx"`` for an image encoder run by ONNX Runtime.
 
     Raises:
-        ModelError: no such model or device.
+        ModelError: no such model, device, precision or runtime.
         CheckpointError: its file is missing, damaged or unsafe, or is asked for by a published
             checkpoint's name and is another file.
     """
     name, path = find_checkpoint(model)
     chosen = choose_device(device)
     with _lock:
-        key = (str(path), file_stamps(path), str(chosen))
+        key = (str(path), file_stamps(path), str(chosen), precision, runtime)
         found = _loaded.get(key)
         if found is None:
             if path.is_dir():
-                network, sha256 = load_network(path, chosen)
-                found = Model(network, name, sha256)
+                if (precision, runtime) != ("float32", "torch"):
+                    raise ModelError(
+                        f"Models of transformers are run in float32 by PyTorch, but {precision} by "
+                        f"{runtime} is asked for. Leave both out."
+                    )
+                foreign, sha256 = load_network(path, chosen)
+                found = Model(foreign, name, sha256)
             else:
                 checkpoint = load_checkpoint(path)
                 sam, sha256 = checkpoint.sam.to(chosen), checkpoint.sha256
-                found = Model(SamNetwork(sam, preprocessing_of(path, sha256)), name, sha256)
+                prepare = preprocessing_of(path, sha256)
+                network = SamNetwork(sam, prepare, precision, runtime, sha256)
+                found = Model(network, name, sha256)
             _loaded[key] = found
     _check_published(name, path, found.sha256)
     return found

@@ -20,7 +20,7 @@ from segwidget.inference.embeddings import (
     find_or_compute,
 )
 from segwidget.inference.models import Model, load_model
-from segwidget.inference.network import Prepared
+from segwidget.inference.network import Precision, Prepared, Runtime
 from segwidget.inference.preprocessing import Frame
 from segwidget.inference.prompts import Box, Prompt, validate_prompts
 from segwidget.media.image import Image, ImageSource, open_image
@@ -42,14 +42,26 @@ class Predictor:
     Args:
         model: ``"embedded"``, the name of a published checkpoint, its path, or a loaded model.
         device: ``"cpu"``, ``"cuda"``, …; by default a GPU where there is one.
+        precision: ``"float32"``, or one that is nearly the same and sooner: ``"bfloat16"``,
+            ``"int8"`` or ``"fastest"``; see :func:`load_model`.
+        runtime: ``"torch"`` or ``"onnx"``; see :func:`load_model`.
 
     Raises:
-        ModelError: no such model or device.
+        ModelError: no such model, device, precision or runtime.
         CheckpointError: the model's file is missing, damaged or unsafe.
     """
 
-    def __init__(self, model: str | Path | Model = "embedded", device: str | None = None) -> None:
-        self.model = model if isinstance(model, Model) else load_model(model, device)
+    def __init__(
+        self,
+        model: str | Path | Model = "embedded",
+        device: str | None = None,
+        *,
+        precision: Precision = "float32",
+        runtime: Runtime = "torch",
+    ) -> None:
+        if not isinstance(model, Model):
+            model = load_model(model, device, precision, runtime)
+        self.model = model
         self._lock = threading.RLock()
         self._image: Image | None = None
         self._features: ImageFeatures | None = None

@@ -24,7 +24,7 @@ class LayerNorm2d(nn.Module):
 
     def channels_last(self, x: Tensor) -> Tensor:
         """Normalize ``x`` of shape ``(..., C)`` over its last axis."""
-        return F.layer_norm(x, (x.shape[-1],), self.weight, self.bias, self.eps)
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
 class MLPBlock(nn.Module):

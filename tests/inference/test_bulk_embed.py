@@ -46,8 +46,8 @@ def store(tmp_path, monkeypatch):
 def counted(model, monkeypatch):
     """How often the image encoder ran."""
     runs = []
-    encode = model.sam.encode
-    monkeypatch.setattr(model.sam, "encode", lambda x: runs.append(1) or encode(x))
+    encode = model.network.embed
+    monkeypatch.setattr(model.network, "embed", lambda x: runs.append(1) or encode(x))
     return runs
 
 
@@ -125,7 +125,7 @@ def test_without_images_no_model_is_loaded(folder, store):
 
 
 def test_another_precision_than_the_models_is_refused(model, counted, folder, store):
-    with pytest.raises(ModelError, match=r"'int7'.*'compact-float32'.*--precision"):
+    with pytest.raises(ModelError, match=r"'int7'.*'compact-float32'.*precision out"):
         embed_images(folder, model, precision="int7", store=store)
     assert not counted
     assert embed_images(folder, model, precision="float32", store=store).embedded == 3

@@ -20,6 +20,7 @@ from segwidget.inference.embeddings import (
     rounded,
 )
 from segwidget.inference.models import Model
+from segwidget.inference.network import SamNetwork
 from segwidget.inference.predictor import Predictor
 from segwidget.inference.prompts import Point
 from segwidget.media.image import open_image
@@ -41,8 +42,8 @@ def key(name):
 def counted(model, cache, monkeypatch):
     """How often the image encoder ran."""
     runs = []
-    encode = model.sam.encode
-    monkeypatch.setattr(model.sam, "encode", lambda x: runs.append(1) or encode(x))
+    embed = SamNetwork.embed
+    monkeypatch.setattr(SamNetwork, "embed", lambda self, x: runs.append(1) or embed(self, x))
     return runs
 
 
@@ -375,7 +376,7 @@ def test_a_file_of_the_wrong_shape_is_computed_again(model, counted, picture, di
 def test_numbers_beyond_half_are_used_as_they_are_and_not_stored(
     model, cache, picture, disk, monkeypatch
 ):
-    encode = model.sam.encode
+    encode = model.network.embed
 
     def large(x):
         features = encode(x)
@@ -383,7 +384,7 @@ def test_numbers_beyond_half_are_used_as_they_are_and_not_stored(
         embedding[0, 0, 0, 0] = 1e6
         return features._replace(embedding=embedding)
 
-    monkeypatch.setattr(model.sam, "encode", large)
+    monkeypatch.setattr(model.network, "embed", large)
     exact = model.network.encode(picture)
     assert equal(embed(model, picture), exact)
     predictor = Predictor(model)

@@ -17,14 +17,14 @@ POINT, BOX = Point(40, 20), Box(10, 10, 60, 50)
 def decoded(model, monkeypatch):
     """What the network was asked, and what it answered."""
     calls = []
-    decode = model.sam.decode
+    decode = model.network.decode
 
-    def spy(features, points=None, boxes=None, masks=None, **more):
-        logits, iou = decode(features, points, boxes, masks, **more)
-        calls.append({"points": points, "masks": masks, "logits": logits, "iou": iou, **more})
+    def spy(prepared, coords, labels, masks=None):
+        logits, iou = decode(prepared, coords, labels, masks)
+        calls.append({"points": (coords, labels), "masks": masks, "logits": logits, "iou": iou})
         return logits, iou
 
-    monkeypatch.setattr(model.sam, "decode", spy)
+    monkeypatch.setattr(model.network, "decode", spy)
     return calls
 
 
@@ -81,13 +81,13 @@ def test_a_point_with_a_mask_is_not_ambiguous(ready, decoded):
 
 
 def test_predicted_iou_is_one_at_most(ready, model, monkeypatch):
-    decode = model.sam.decode
+    decode = model.network.decode
 
     def boastful(*arguments, **more):
         logits, _ = decode(*arguments, **more)
         return logits, torch.tensor([[1.4, -0.3, 1.2, 0.5]])
 
-    monkeypatch.setattr(model.sam, "decode", boastful)
+    monkeypatch.setattr(model.network, "decode", boastful)
     assert ready.predict([BOX]).predicted_iou.tolist() == [1, 1, 0.5]
 
 
@@ -98,7 +98,6 @@ def test_points_reach_the_network_in_its_own_pixels(ready, decoded):
     expected = [[45 * scale - 0.5, 30 * 85 / 60 - 0.5], [0.5 * scale - 0.5, 0.5 * 85 / 60 - 0.5]]
     np.testing.assert_allclose(coords[0, :2], expected, rtol=1e-5)
     assert labels.tolist() == [[1, 0, -1]]
-    assert decoded[0]["padded"] is True
 
 
 def test_prompts_are_read_from_dictionaries(ready):

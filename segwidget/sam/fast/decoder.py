@@ -239,7 +239,7 @@ class FastDecoder:
         norm = cast(LayerNorm2d, self._norm)
         weight, bias = norm.weight.to(self.dtype), norm.bias.to(self.dtype)
         x = F.layer_norm(x, x.shape[-1:], weight, bias, norm.eps)
-        x = torch._C._nn.gelu_(x) if isinstance(self._act, nn.GELU) else self._act(x)
+        x = torch.ops.aten.gelu_(x) if isinstance(self._act, nn.GELU) else self._act(x)
         x = self._second(x.flatten(0, 1)).view(b, 16 * h * w, -1)
         if self._last_act is not None:
             x = self._last_act(x)
@@ -256,7 +256,7 @@ class FastDecoder:
         layer = self._decoder.high_res
         if layer is None or high_res is None:
             return None
-        x = layer(high_res.float())
+        x: Tensor = layer(high_res.float())
         h, w = self._prompts.image_embedding_size
         x = x.view(1, -1, h, 2, w, 2).permute(0, 2, 4, 3, 5, 1)
         return x.reshape(1, 4 * h * w, -1).to(self.dtype)

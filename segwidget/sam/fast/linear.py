@@ -79,6 +79,7 @@ class FastLinear:
     def _packed(self, weight: Tensor) -> Callable[[Tensor], Tensor]:
         ops: Any = torch.ops.mkldnn
         packed = ops._reorder_linear_weight(weight)
+        after: tuple[str, list[float], str]
         after = ("gelu", [], "none") if self._gelu else ("none", [], "")
 
         def run(x: Tensor) -> Tensor:
@@ -88,4 +89,4 @@ class FastLinear:
         return run
 
     def _activate(self, x: Tensor) -> Tensor:
-        return torch._C._nn.gelu_(x) if self._gelu else x
+        return torch.ops.aten.gelu_(x) if self._gelu else x
