@@ -7,7 +7,8 @@ and always compare with the same code. What MobileSAM imports of timm stands her
 
 import importlib
 import sys
-from functools import lru_cache
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from types import ModuleType
 
 import torch
@@ -75,11 +76,12 @@ def _forget(*packages):
     return {name: sys.modules.pop(name) for name in names}
 
 
-def _import(package):
-    """A package that finds the stand-ins.
+@lru_cache
+def _modules(package):
+    """A package's modules by name, imported with the stand-ins at hand.
 
-    Neither it nor they stay among the imported modules, so that nothing else in the process takes
-    them for installed.
+    Neither they nor the stand-ins stay among the imported modules, so that nothing else in the
+    process takes them for installed.
     """
     passing = package, "torchvision", "timm"
     before = _forget(*passing)
@@ -88,19 +90,78 @@ def _import(package):
             module = ModuleType(name)
             vars(module).update(content)
             sys.modules[name] = module
-        return importlib.import_module(package)
+        importlib.import_module(package)
     finally:
-        _forget(*passing)
+        modules = _forget(*passing)
+        sys.modules.update(before)
+    return {name: module for name, module in modules.items() if name.split(".")[0] == package}
+
+
+def segment_anything():
+    """The whole package, with its predictor and its mask generator."""
+    return _modules("segment_anything")["segment_anything"]
+
+
+def mobile_sam():
+    """MobileSAM's package: a copy of segment-anything with the small encoder."""
+    return _modules("mobile_sam")["mobile_sam"]
+
+
+@contextmanager
+def importable(package):
+    """Lets code import a package while it lasts."""
+    before = _forget(package)
+    sys.modules.update(_modules(package))
+    try:
+        yield
+    finally:
+        _forget(package)
         sys.modules.update(before)
 
 
-@lru_cache(maxsize=1)
-def segment_anything():
-    """The whole package, with its predictor and its mask generator."""
-    return _import("segment_anything")
+def build_reference(sizes):
+    """The package's network at other sizes; see `Sizes` in `tests/sam/conftest.py`."""
+    parts = segment_anything().modeling
+    return parts.Sam(
+        image_encoder=parts.ImageEncoderViT(
+            img_size=sizes.img_size,
+            patch_size=sizes.patch_size,
+            embed_dim=sizes.embed_dim,
+            depth=sizes.depth,
+            num_heads=sizes.num_heads,
+            mlp_ratio=sizes.mlp_ratio,
+            out_chans=sizes.out_chans,
+            norm_layer=partial(nn.LayerNorm, eps=1e-6),
+            use_rel_pos=True,
+            window_size=sizes.window_size,
+            global_attn_indexes=sizes.global_attn_indexes,
+        ),
+        prompt_encoder=parts.PromptEncoder(
+            embed_dim=sizes.out_chans,
+            image_embedding_size=(sizes.side, sizes.side),
+            input_image_size=(sizes.img_size, sizes.img_size),
+            mask_in_chans=sizes.mask_in_chans,
+        ),
+        mask_decoder=parts.MaskDecoder(
+            transformer_dim=sizes.out_chans,
+            transformer=parts.TwoWayTransformer(
+                depth=2,
+                embedding_dim=sizes.out_chans,
+                num_heads=sizes.decoder_heads,
+                mlp_dim=sizes.decoder_mlp_dim,
+            ),
+            iou_head_hidden_dim=sizes.iou_head_hidden_dim,
+        ),
+        pixel_mean=[123.675, 116.28, 103.53],
+        pixel_std=[58.395, 57.12, 57.375],
+    ).eval()
 
 
-@lru_cache(maxsize=1)
-def mobile_sam():
-    """MobileSAM's package: a copy of segment-anything with the small encoder."""
-    return _import("mobile_sam")
+def make_picture(width, height):
+    """``uint8 (H, W, 3)`` with structure at several scales."""
+    generator = torch.Generator().manual_seed(5)
+    picture = torch.full((1, 3, height, width), 120.0)
+    for side in (3, 9, 40):
+        noise = torch.randn(1, 3, side, side, generator=generator)
+        picture += 30 * nn.functional.interpolate(noise, (height, width), mode="bilinear")
+    return picture[0].permute(1, 2, 0).clamp(0, 255).to(torch.uint8).numpy()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("annotation", "evaluation", "inference", "media", "sam", "training", "widget")
+ROOMS = ("annotation", "compat", "evaluation", "inference", "media", "sam", "training", "widget")
 
 
 def lint_imports(cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -34,6 +34,8 @@ def test_imports_keep_the_contracts() -> None:
     [
         ("sam/build.py", "from segwidget.widget import segmenter"),
         ("sam/build.py", "import segwidget.media"),
+        ("inference/predictor.py", "import segwidget.compat"),
+        ("compat/sam.py", "import ipywidgets"),
         ("media/image.py", "import segwidget.sam"),
         ("annotation/session.py", "import segwidget.sam"),
         ("inference/predictor.py", "import ipywidgets"),

@@ -8,6 +8,7 @@ import torch
 from tests.reference import (
     batched_nms,
     box_area,
+    importable,
     mobile_sam,
     nms,
     resize,
@@ -52,3 +53,10 @@ def test_nothing_stays_imported():
     assert set(mobile_sam().sam_model_registry) == {*package.sam_model_registry, "vit_t"}
     passing = {"torchvision", "timm", "segment_anything", "mobile_sam"}
     assert not passing & {name.split(".")[0] for name in sys.modules}
+
+
+def test_a_package_can_be_imported_for_a_while():
+    with importable("segment_anything"):
+        from segment_anything.utils.transforms import ResizeLongestSide
+    assert ResizeLongestSide is segment_anything().utils.transforms.ResizeLongestSide
+    assert "segment_anything" not in sys.modules

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwidget.annotation.rle import Rle, unpack
+from segwidget.compat.sam import Sam as CompatSam
 from segwidget.errors import PromptError
 from segwidget.inference.everything import EverythingSettings, Proposal, propose
 from segwidget.inference.models import Model
+from segwidget.inference.network import SamNetwork
 from segwidget.inference.predictor import Predictor
 from segwidget.media.image import ImageSource
 from segwidget.sam.sam import Sam
@@ -87,7 +89,8 @@ class SamAutomaticMaskGenerator:
         )
         self.output_mode = output_mode
         if isinstance(model, Sam):  # weights without a file: an id stands for their hash
-            model = Model(model, "sam", uuid.uuid4().hex)
+            network = model.make_network() if isinstance(model, CompatSam) else SamNetwork(model)
+            model = Model(network, "sam", uuid.uuid4().hex)
         self.predictor = model if isinstance(model, Predictor) else Predictor(model)
 
     def generate(self, image: ImageSource) -> list[dict[str, Any]]:

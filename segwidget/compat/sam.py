@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, cast
 
 import torch
@@ -33,6 +35,7 @@ class Sam(OwnSam):
 
     def __init__(self, sam: OwnSam, preprocessing: Preprocessing | None = None) -> None:
         super().__init__(sam.image_encoder, sam.prompt_encoder, sam.mask_decoder)
+        self._encoder = (sam.image_encoder,)  # in a tuple, or its weights would be listed twice
         if not isinstance(sam.image_encoder, CompactEncoder):
             self.image_encoder = cast(Any, _with_embedding_alone(sam.image_encoder))
         self.pixel_mean, self.pixel_std = sam.pixel_mean, sam.pixel_std
@@ -41,8 +44,13 @@ class Sam(OwnSam):
 
     def encode(self, x: Tensor) -> ImageFeatures:
         """Encode a preprocessed ``(B, 3, S, S)`` image."""
-        encoded = cast(Any, self.image_encoder(x))
-        return ImageFeatures(encoded) if isinstance(encoded, Tensor) else ImageFeatures(*encoded)
+        return ImageFeatures(*self._encoder[0](x))
+
+    def make_network(self) -> SamNetwork:
+        """The same network as a predictor of segwidget's asks it; weights are to stay the same."""
+        sam = OwnSam(self._encoder[0], self.prompt_encoder, self.mask_decoder)
+        sam.pixel_mean, sam.pixel_std = self.pixel_mean, self.pixel_std
+        return SamNetwork(sam.train(self.training), self.preprocessing)
 
     def make_transform(self) -> ResizeLongestSide:
         """What brings images, points and boxes into the pixels of the network's input."""
@@ -70,7 +78,7 @@ class Sam(OwnSam):
         encoded = self.encode(torch.stack([self.preprocess(x["image"]) for x in batched_input]))
         outputs = []
         for i, given in enumerate(batched_input):
-            features = ImageFeatures(*(None if t is None else t[i : i + 1] for t in encoded))
+            features = each_map(encoded, itemgetter(slice(i, i + 1)))
             points = None
             if "point_coords" in given:
                 points = given["point_coords"], given["point_labels"]
@@ -113,11 +121,18 @@ class Sam(OwnSam):
         if not self.preprocessing.two_steps:
             side = masks.shape[-1]
             frame = self.preprocessing.frame(width, height, self.image_size, side)
-            return frame.upsample(masks.flatten(0, 1)).unflatten(0, masks.shape[:2])
+            full = frame.upsample(masks.flatten(0, 1))
+            return full.view(*masks.shape[:2], height, width)
         side = self.image_size
         big = F.interpolate(masks, (side, side), mode="bilinear", align_corners=False)
         big = big[..., : input_size[0], : input_size[1]]
         return F.interpolate(big, (height, width), mode="bilinear", align_corners=False)
+
+
+def each_map(features: ImageFeatures, change: Callable[[Tensor], Tensor]) -> ImageFeatures:
+    """The features with something done to each map that there is."""
+    embedding, *finer = features
+    return ImageFeatures(change(embedding), *(None if t is None else change(t) for t in finer))
 
 
 def mask_tokens(multimask_output: bool) -> slice:

@@ -68,8 +68,6 @@ class TinyViT(nn.Module):
             nn.Conv2d(out_chans, out_chans, kernel_size=3, padding=1, bias=False),
             LayerNorm2d(out_chans),
         )
-        hook = self.register_load_state_dict_pre_hook
-        hook(_drop_classifier)  # type: ignore[no-untyped-call]  # untyped in torch
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
         """Encode a normalized and padded ``(B, 3, S, S)`` float image.
@@ -92,13 +90,11 @@ class TinyViT(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # untyped in torch
         return self
 
-
-def _drop_classifier(module: nn.Module, state: dict[str, Any], prefix: str, *args: object) -> None:
-    """Let the published checkpoint load although nothing here is a classifier."""
-    del module, args
-    for key in list(state):
-        if key.startswith(tuple(prefix + name for name in _CLASSIFIER)):
-            del state[key]
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        for key in list(state_dict):
+            if key.startswith(tuple(prefix + name for name in _CLASSIFIER)):
+                del state_dict[key]
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 class ConvBN(nn.Module):
@@ -231,7 +227,8 @@ class TinyViTBlock(nn.Module):
         attended = window_unpartition(windows, self.window_size, *grid.shape[1:3])
         x = self.local_conv((grid + attended).permute(0, 3, 1, 2))
         grid = x.permute(0, 2, 3, 1)
-        return (grid + self.mlp(grid)).permute(0, 3, 1, 2)
+        out: Tensor = (grid + self.mlp(grid)).permute(0, 3, 1, 2)
+        return out
 
 
 class Attention(nn.Module):
