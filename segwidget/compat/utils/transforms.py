@@ -88,7 +88,7 @@ class ResizeToSquare(ResizeLongestSide):
         return self.target_length, self.target_length
 
     def apply_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Squash a ``uint8 (H, W, 3)`` image; see :data:`segwidget.inference.MEDSAM`."""
+        """Squash a ``uint8 (H, W, 3)`` image; see `segwidget.inference.preprocessing.Stretched`."""
         return MEDSAM.resize(checked_image(image), self.target_length)
 
 
