@@ -51,8 +51,8 @@ def tiny(monkeypatch):
     model = Model(build_compact(64).eval(), "tiny", "ab" * 32)
     asked = []
 
-    def load(name, device):
-        asked.append((name, device))
+    def load(name, device, precision):
+        asked.append((name, device, precision))
         return model
 
     monkeypatch.setattr(bulk_embed, "load_model", load)
@@ -87,7 +87,7 @@ def test_images_are_embedded_ahead(tmp_path, tiny, store):
     assert done.stdout.strip() == "3 embedded, 0 were there already, 0 skipped, of 3."
     assert "3/3" in done.stderr
     assert "image" in done.stderr  # per second, and the time left
-    assert tiny == [("vit_b", "cpu")]
+    assert tiny == [("vit_b", "cpu", "float32")]
     assert store.usage().entries == 3
     pictures(folder / "more", 4)
     assert run("embed", folder).stdout.startswith("0 embedded, 3 were there already")
