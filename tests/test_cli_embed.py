@@ -30,7 +30,7 @@ from segwidget.inference import bulk_embed
 from segwidget.inference.models import Model
 from segwidget.sam.build import build_compact
 model = Model(build_compact(64).eval(), "tiny", "ab" * 32)
-bulk_embed.load_model = lambda name, device: model
+bulk_embed.load_model = lambda name, device, precision: model
 sys.exit(cli.main())
 """
 
