@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
-from segwidget.annotation.labels import LabelsLike, LabelSet
+from segwidget.annotation.labels import LabelSet, LabelsLike
 from segwidget.annotation.rle import Rle
 from segwidget.inference.everything import EverythingSettings, Progress, Proposal, propose
+from segwidget.inference.everything.grid import make_crops
 from segwidget.inference.models import Model
 from segwidget.inference.predictor import Predictor
 from segwidget.inference.prompts import Point
@@ -138,7 +140,10 @@ def everything(
     own = not isinstance(model, Predictor)
     predictor = model if isinstance(model, Predictor) else Predictor(model, device)
     with ExitStack() as stack:
-        tell = stack.enter_context(_Bar()) if progress is True else progress
+        tell = progress
+        if progress is True:
+            crops = make_crops(opened.width, opened.height, settings)
+            tell = stack.enter_context(_Bar(sum(len(crop.points) for crop in crops)))
         predictor.set_image(opened)
         if own:  # its embedding stays in the cache, for the next who asks
             stack.callback(predictor.reset_image)
@@ -163,17 +168,25 @@ def everything(
 
 
 class _Bar:
-    """A progress bar that shows when work takes longer than a moment."""
+    """A progress bar that shows when work takes longer than a moment, also before it advances."""
+
+    def __init__(self, total: int) -> None:
+        self._bar = tqdm(desc="everything", total=total, unit="point", delay=_PATIENCE, leave=False)
+        self._alarm = threading.Timer(_PATIENCE, self._show)
+        self._alarm.daemon = True
 
     def __enter__(self) -> _Bar:
-        self._bar = tqdm(desc="embedding", unit="point", delay=_PATIENCE, leave=False)
+        self._alarm.start()
         return self
 
     def __call__(self, done: int, total: int) -> None:
-        if self._bar.total is None:
-            self._bar.reset(total)
-            self._bar.set_description("everything", refresh=False)
         self._bar.update(done - self._bar.n)
 
+    def _show(self) -> None:
+        self._bar.refresh()
+        self._bar.delay = 0  # tqdm would not believe that it shows, and leave it there at the end
+
     def __exit__(self, *exception: object) -> None:
+        self._alarm.cancel()
+        self._alarm.join()
         self._bar.close()

@@ -1,7 +1,5 @@
 """Everything mode keeps the masks that the package segment-anything's generator keeps."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,7 @@ from segwidget.compat.automatic import SamAutomaticMaskGenerator
 from segwidget.inference.models import Model
 from segwidget.inference.preprocessing import SAM
 from segwidget.sam.sam import ImageFeatures
-from tests.reference import segment_anything
+from tests.reference import build_reference, segment_anything
 from tests.sam import conftest as small
 
 SIZES = small.Sizes()
@@ -23,50 +21,6 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def build_ours(build_small):
-    sam = build_small()
-    sam.load_state_dict(small._random_state(sam), strict=True)
-    return sam
-
-
-def build_reference():
-    """The package's network at the small sizes."""
-    m = segment_anything().modeling
-    return m.Sam(
-        image_encoder=m.ImageEncoderViT(
-            img_size=SIZES.img_size,
-            patch_size=SIZES.patch_size,
-            embed_dim=SIZES.embed_dim,
-            depth=SIZES.depth,
-            num_heads=SIZES.num_heads,
-            mlp_ratio=SIZES.mlp_ratio,
-            out_chans=SIZES.out_chans,
-            norm_layer=partial(nn.LayerNorm, eps=1e-6),
-            use_rel_pos=True,
-            window_size=SIZES.window_size,
-            global_attn_indexes=SIZES.global_attn_indexes,
-        ),
-        prompt_encoder=m.PromptEncoder(
-            embed_dim=SIZES.out_chans,
-            image_embedding_size=(SIZES.side, SIZES.side),
-            input_image_size=(SIZES.img_size, SIZES.img_size),
-            mask_in_chans=SIZES.mask_in_chans,
-        ),
-        mask_decoder=m.MaskDecoder(
-            transformer_dim=SIZES.out_chans,
-            transformer=m.TwoWayTransformer(
-                depth=2,
-                embedding_dim=SIZES.out_chans,
-                num_heads=SIZES.decoder_heads,
-                mlp_dim=SIZES.decoder_mlp_dim,
-            ),
-            iou_head_hidden_dim=SIZES.iou_head_hidden_dim,
-        ),
-        pixel_mean=[123.675, 116.28, 103.53],
-        pixel_std=[58.395, 57.12, 57.375],
-    ).eval()
 
 
 def make_picture(width, height):
@@ -111,7 +65,7 @@ def run_both(ours, theirs, picture, **settings):
 @pytest.fixture(scope="module")
 def networks():
     """Ours and the package's, with the same random weights."""
-    theirs = build_reference()
+    theirs = build_reference(SIZES)
     theirs.load_state_dict(small._random_state(theirs), strict=True)
     ours = small.build_small.__wrapped__(SIZES)()
     ours.load_state_dict(theirs.state_dict(), strict=True)
@@ -226,7 +180,7 @@ class BlobDecoder(nn.Module):
 
 @pytest.fixture
 def blob_networks(networks):
-    theirs = build_reference()
+    theirs = build_reference(SIZES)
     theirs.image_encoder = BlobEncoder()
     theirs.prompt_encoder = BlobPrompts()
     theirs.mask_decoder = BlobDecoder()

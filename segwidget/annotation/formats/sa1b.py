@@ -155,7 +155,7 @@ def _from_row(row: Any, where: str, image: ImageInfo) -> Annotation:
     unknown = sorted(str(key) for key in extras.keys() - _FIELDS)
     if unknown:
         raise _wrong(f"{where}.segwidget", f"has {', '.join(unknown)}, of a newer version perhaps")
-    scores = {key: row.get(key) for key in ("predicted_iou", "stability_score")}
+    scores: dict[str, Any] = {key: row.get(key) for key in ("predicted_iou", "stability_score")}
     try:
         rle = Rle.from_dict(_need(row, "segmentation", where))
         return Annotation.from_rle(rle, **extras, **scores)

@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 
 from segwidget.inference.preprocessing import Frame, interpolation
 
-# Rows and columns that are enlarged at once: 64 x 1,500 logits are 384 kB.
-ROWS, COLUMNS = 64, 128
+# Pixels along an axis that are enlarged at once, at most: 64 x 1,500 logits are 384 kB.
+STEP = 64
+# Multiplications of one product, at most. NumPy's BLAS keeps so small ones on the caller's thread;
+# waking its other threads, which compete with PyTorch's, may cost a hundred times the product.
+_PRODUCT = 1 << 18
 
 
 class Window(NamedTuple):
@@ -74,6 +77,14 @@ class _Axis:
         low = int(np.searchsorted(self.first, start, "left"))
         return low, max(low, int(np.searchsorted(self.last, stop, "left")))
 
+    def step(self, others: int) -> int:
+        """How many pixels to enlarge at once, by so many of the other axis."""
+        step = STEP
+        density = self.samples / len(self.first)
+        while step > 1 and step * (density * step + self.reach + 1) * others > _PRODUCT:
+            step //= 2
+        return step
+
 
 class Canvas:
     """Enlarges logits of one crop, into buffers that are used again and again.
@@ -92,8 +103,8 @@ class Canvas:
             np.float32(threshold + by) for by in (offset, 0.0, -offset)
         )
         self._wide = np.empty(self._rows.samples * frame.width, np.float32)
-        self._block = np.empty(ROWS * frame.width, np.float32)
-        self._above = np.empty(ROWS * frame.width, bool)
+        self._block = np.empty(STEP * frame.width, np.float32)
+        self._above = np.empty(STEP * frame.width, bool)
         self._mask = np.empty(frame.height * frame.width, bool)
 
     @property
@@ -139,24 +150,26 @@ class Canvas:
         x0, x1 = self._columns.pixels(column, column + small.shape[1])
         width, height = x1 - x0, y1 - y0
         wide = self._wide[: len(small) * width].reshape(len(small), width)
-        for x in range(x0, x1, COLUMNS):
-            end = min(x + COLUMNS, x1)
+        step = self._columns.step(len(small))
+        for x in range(x0, x1, step):
+            end = min(x + step, x1)
             a, b = int(self._columns.first[x]), int(self._columns.last[end - 1]) + 1
             part = small[:, a - column : b - column] @ self._across[a:b, x:end]
             wide[:, x - x0 : end - x0] = part
         mask = self._mask[: height * width].reshape(height, width)
         high = low = 0
-        for y in range(y0, y1, ROWS):
-            end = min(y + ROWS, y1)
+        step = self._rows.step(width)
+        for y in range(y0, y1, step):
+            end = min(y + step, y1)
             size = (end - y) * width
             a, b = int(self._rows.first[y]), int(self._rows.last[end - 1]) + 1
             block = self._block[:size].reshape(end - y, width)
             above = self._above[:size].reshape(end - y, width)
             np.matmul(self._rows.matrix[y:end, a:b], wide[a - row : b - row], out=block)
-            high += np.count_nonzero(np.greater(block, self.high, out=above))
-            low += np.count_nonzero(np.greater(block, self.low, out=above))
+            high += int(np.count_nonzero(np.greater(block, self.high, out=above)))
+            low += int(np.count_nonzero(np.greater(block, self.low, out=above)))
             np.greater(block, self.middle, out=mask[y - y0 : end - y0])
-        return Measured(int(high), int(low)), Piece(mask, x0, y0)
+        return Measured(high, low), Piece(mask, x0, y0)
 
 
 class Piece(NamedTuple):
