@@ -8,10 +8,14 @@ import pytest
 import torch
 
 from segwidget.errors import PromptError, ResourceError
-from segwidget.inference.everything import EverythingSettings, Progress, propose
+from segwidget.inference.everything import (
+    EverythingSettings,
+    Progress,
+    propose,
+    without_duplicates,
+)
 from segwidget.inference.everything.canvas import Canvas, Piece, pack, unroll
 from segwidget.inference.everything.filters import near_crop_edge, non_maximum, without_crumbs
-from segwidget.inference.everything.generate import without_duplicates
 from segwidget.inference.everything.grid import crop_boxes, make_crops, point_grid
 from segwidget.inference.everything.settings import PUBLISHED
 from segwidget.inference.models import Model
@@ -75,6 +79,9 @@ class TestSettings:
         mine = settings.resolved(model.network.variant).thresholds
         assert mine.pred_iou_thresh < PUBLISHED.pred_iou_thresh
         assert mine.stability_score_thresh == 0.9
+
+    def test_sam_2_has_the_thresholds_of_its_own_generator(self):
+        assert EverythingSettings().resolved("sam2-float32-ab").thresholds == (0.8, 0.95, 1.0)
 
     @pytest.mark.parametrize(
         ("wrong", "sentence"),
@@ -459,7 +466,7 @@ class TestMemory:
 
         wide = propose(ready, LOOSE)
         run = generate._Run(ready, LOOSE)
-        tight = run.budget.fixed + int(1.5 * run.budget.per_prompt)
+        tight = run.budget.fixed + run.budget.per_prompt + 10
         run = generate._Run(ready, replace(LOOSE, memory_budget=tight))
         assert (run.budget.max_batch, run.budget.held) == (1, 0)
         assert {p.counts for p in run(None, None, lambda: False)} == {p.counts for p in wide}
@@ -539,6 +546,27 @@ class TestPrediction:
         per_prompt = (measured[1] - measured[0]) / 4
         predicted = prompt_bytes(network, network.frame(90, 60))
         assert per_prompt <= predicted <= 2 * per_prompt
+
+    @pytest.mark.parametrize("crumbs", [0, 50])
+    @pytest.mark.parametrize("size", [(90, 60), (1400, 900)])
+    def test_memory_of_a_whole_run(self, ready, picture, size, crumbs):
+        import tracemalloc
+
+        from segwidget.inference.everything.generate import _Run
+
+        width, height = size
+        ready.set_image(np.resize(picture, (height, width, 3)))
+        settings = replace(LOOSE, points_per_batch=4, min_mask_region_area=crumbs)
+        propose(ready, settings)
+        run = _Run(ready, settings)
+        tracemalloc.start()  # which NumPy tells of its arrays; PyTorch keeps its own accounts
+        tensors = peak_of(lambda: run(None, None, lambda: False))
+        arrays = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        predicted = run.budget.predicted(4)
+        # The buffers were there before; the interpreter's own objects are a megabyte or two.
+        assert tensors + arrays < predicted + 2e6
+        assert predicted < 2.5 * (tensors + arrays + run._canvas.nbytes)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Everything mode: one grid of points, all masks ("Segment Anything", section 5 and appendix B)."""
 
-from segwidget.inference.everything.generate import Progress, Proposal, propose
+from segwidget.inference.everything.generate import propose
+from segwidget.inference.everything.proposal import Progress, Proposal, without_duplicates
 from segwidget.inference.everything.settings import EverythingSettings
 
-__all__ = ["EverythingSettings", "Progress", "Proposal", "propose"]
+__all__ = ["EverythingSettings", "Progress", "Proposal", "propose", "without_duplicates"]

@@ -59,24 +59,35 @@ def _container_bytes(root: Path = Path("/sys/fs/cgroup")) -> int:
 class Budget:
     """What may be used beyond the model, the image and its embedding.
 
-    Attributes:
-        total: bytes.
+    Args:
+        total: bytes; None takes what is free, and leaves some.
         per_prompt: bytes that each point of a batch takes.
         fixed: bytes of buffers.
+        most_held: bytes that found masks take as logits, if all are kept so.
+        device: where the network runs.
+
+    Attributes:
         held: bytes that found masks may take as logits.
         max_batch: how many points fit.
-        predicted: bytes that are used at most, with the largest batch that is ever tried.
+        sizes: of batches to try.
 
     Raises:
         ResourceError: not even one point fits.
     """
 
-    def __init__(self, total: int | None, per_prompt: int, fixed: int, device: torch.device):
+    def __init__(
+        self,
+        total: int | None,
+        per_prompt: int,
+        fixed: int,
+        most_held: int,
+        device: torch.device,
+    ) -> None:
         if total is None:
             free = free_bytes(device)
             total = free - max(int(SPARED * free), min(LEAST_SPARED, free // 2))
         self.total, self.per_prompt, self.fixed = total, per_prompt, fixed
-        self.held = min(max(int(HELD * total), LEAST_HELD), 1 << 30)
+        self.held = min(most_held, max(int(HELD * total), LEAST_HELD))
         room = total - fixed - self.held
         if room < per_prompt:  # small budgets: masks as run lengths at once
             self.held = 0

@@ -9,10 +9,9 @@ mask at a time is enlarged where it can be, and run lengths are made of those th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -29,12 +28,12 @@ from segwidget.inference.everything.budget import (
 )
 from segwidget.inference.everything.canvas import Canvas, Piece, Window, pack, unroll
 from segwidget.inference.everything.filters import (
-    mask_ious,
     near_crop_edge,
     non_maximum,
     without_crumbs,
 )
 from segwidget.inference.everything.grid import Crop, make_crops
+from segwidget.inference.everything.proposal import OnUpdate, Progress, Proposal
 from segwidget.inference.everything.settings import EverythingSettings
 from segwidget.inference.network import Prepared
 from segwidget.inference.predictor import Predictor
@@ -42,45 +41,6 @@ from segwidget.sam.prompt_encoder import FOREGROUND, NOT_A_POINT
 
 # Provisional results take at most about so large a share of the time.
 _REPORTING = 0.1
-
-_Box: TypeAlias = "tuple[int, int, int, int]"
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A mask that the model proposes.
-
-    Attributes:
-        size: ``(height, width)`` of the image.
-        counts: the mask as COCO's compressed run lengths.
-        box: its tight box ``(x0, y0, x1, y1)``, right and lower edge exclusive.
-        area: pixels inside.
-        predicted_iou: what the model believes its IoU to be; may be a little above 1.
-        stability_score: the IoU of the mask at a higher and a lower threshold.
-        point: ``(x, y)`` that it was found with, in pixels of the image.
-        crop_box: ``(x0, y0, x1, y1)`` of the part of the image that was looked at.
-    """
-
-    size: tuple[int, int]
-    counts: str
-    box: tuple[float, float, float, float]
-    area: int
-    predicted_iou: float
-    stability_score: float
-    point: tuple[float, float]
-    crop_box: tuple[int, int, int, int]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far it is: so many points of so many."""
-
-    done: int
-    total: int
-
-
-#: Told after each batch how far it is, and what was found so far, duplicates taken out.
-OnUpdate: TypeAlias = Callable[[Progress, tuple[Proposal, ...]], None]
 
 
 def propose(
@@ -113,24 +73,6 @@ def propose(
     """
     run = _Run(predictor, settings or EverythingSettings())
     return run(on_update, on_progress, cancelled or (lambda: False))
-
-
-def without_duplicates(
-    proposals: Iterable[Proposal], kept: Sequence[str], threshold: float = 0.8
-) -> tuple[Proposal, ...]:
-    """The proposals that are not there already.
-
-    Args:
-        proposals: of one image.
-        kept: masks of the same image as COCO's compressed run lengths.
-        threshold: proposals whose mask has at least this IoU with any of them are dropped.
-    """
-    given = tuple(proposals)
-    if not given or not kept:
-        return given
-    size = given[0].size
-    ious = mask_ious([(p.size, p.counts) for p in given], [(size, counts) for counts in kept])
-    return tuple(p for p, row in zip(given, ious, strict=True) if row.max() < threshold)
 
 
 @dataclass
@@ -177,6 +119,7 @@ class _Run:
             self._settings.memory_budget,
             prompt_bytes(network, frame),
             self._canvas.nbytes + per_pixel * image.width * image.height,
+            max(len(crop.points) for crop in self._crops) * 3 * self._canvas.seen_bytes,
             network.device,
         )
         wanted = self._settings.points_per_batch

@@ -34,6 +34,7 @@ PUBLISHED = Thresholds(0.88, 0.95, 1.0)
 RECOMMENDED = {
     # Its logits are softer and its predicted IoUs lower than SAM's.
     "compact": Thresholds(0.5, 0.5, 0.5),
+    "sam2": Thresholds(0.8, 0.95, 1.0),  # as published for SAM 2
 }
 
 
@@ -62,8 +63,9 @@ class EverythingSettings:
         scores_from: ``"full"`` measures stability, box and area at the image's size, as published;
             ``"low_res"`` measures them on the network's own logits, which is faster and
             approximate: some masks come and go.
-        memory_budget: bytes that may be used beyond the model and the image; None takes what is
-            free, and leaves some.
+        memory_budget: bytes that may be used beyond the model, the image and its embedding; None
+            takes what is free, and leaves some. Crops are embedded one after the other, each of
+            which takes as much as the whole image did.
 
     Raises:
         PromptError: impossible values.
