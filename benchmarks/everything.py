@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -127,6 +128,7 @@ def start(
 def work(folder: Path, row: str, encoder: bool, arguments: argparse.Namespace) -> None:
     import torch
 
+    os.environ["SEGWIDGET_EMBEDDINGS_MAX_BYTES"] = "0"  # or a row would find another's on disk
     sys.path.append(str(ROOT))  # the package without torchvision is in tests/
     torch.set_num_threads(arguments.threads)
     if row == "prepare":
