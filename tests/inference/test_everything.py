@@ -301,10 +301,25 @@ class TestCanvas:
         piece = Piece(whole[3:20, 4:25], 4, 3)
         runs = piece.runs(31, 23)
         expected = coco.encode(np.asfortranarray(whole.view(np.uint8)))["counts"].decode()
-        assert pack(runs, 31, 23) == expected
+        assert pack(runs) == expected
         np.testing.assert_array_equal(unroll(runs, 31, 23), whole)
         columns, rows = np.flatnonzero(whole.any(0)), np.flatnonzero(whole.any(1))
         assert piece.box() == (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+
+    def test_long_runs_are_packed_as_pycocotools_does(self):
+        import pycocotools.mask as coco
+
+        random = np.random.default_rng(0)
+        limits = [2**k + d for k in range(21) for d in (-1, 0, 1) if 2**k + d > 0]
+        for _ in range(20):
+            runs = random.permutation(limits).astype(np.int64)
+            size = [1, int(runs.sum())]
+            expected = coco.frPyObjects({"size": size, "counts": runs.tolist()}, *size)
+            assert pack(runs) == expected["counts"].decode()
+        assert (
+            pack(np.array([0, 6]))
+            == coco.frPyObjects({"size": [2, 3], "counts": [0, 6]}, 2, 3)["counts"].decode()
+        )
 
     def test_run_lengths_go_on_from_column_to_column(self):
         whole = np.zeros((4, 5), bool)
@@ -331,7 +346,7 @@ class TestPropose:
         half = 0.5 * 90 / 128
         candidates = ready.predict(Point(best.point[0] + half, best.point[1] + half), refine=False)
         masks = [Piece(mask, 0, 0) for mask in candidates.masks]
-        assert best.counts in [pack(piece.runs(90, 60), 90, 60) for piece in masks if piece.box()]
+        assert best.counts in [pack(piece.runs(90, 60)) for piece in masks if piece.box()]
 
     def test_progress_and_updates(self, watched):
         predictor, network = watched()

@@ -376,7 +376,7 @@ class _Run:
             x0, y0, x1, y1 = found.inner
             found.proposal = Proposal(
                 size=(height, width),
-                counts=pack(found.runs, width, height),
+                counts=pack(found.runs),
                 box=(float(x0), float(y0), float(x1 + 1), float(y1 + 1)),
                 area=found.area,
                 predicted_iou=float(found.predicted_iou),
