@@ -18,6 +18,7 @@ from segwidget.annotation.rle import Rle
 from segwidget.inference.everything import EverythingSettings, Progress, Proposal, propose
 from segwidget.inference.everything.grid import make_crops
 from segwidget.inference.models import Model
+from segwidget.inference.network import Precision
 from segwidget.inference.predictor import Predictor
 from segwidget.inference.prompts import Point
 from segwidget.media.image import ImageSource, open_image
@@ -65,6 +66,7 @@ def everything(
     model: str | Path | Model | Predictor = "embedded",
     *,
     device: str | None = None,
+    precision: Precision = "float32",
     labels: LabelsLike = None,
     progress: bool | Callable[[int, int], None] = True,
     cancelled: Callable[[], bool] | None = None,
@@ -91,6 +93,7 @@ def everything(
         image: whatever `segwidget.open_image` opens.
         model: see `Predictor`; or a predictor, which then has the image.
         device: see `Predictor`.
+        precision: likewise.
         labels: the labels to choose from; the masks get the first one, by default "object".
         progress: show a bar when it takes longer than a second; or a function that is told how
             many points of how many are done.
@@ -138,7 +141,9 @@ def everything(
     known = LabelSet.of(labels)
     opened = open_image(image)
     own = not isinstance(model, Predictor)
-    predictor = model if isinstance(model, Predictor) else Predictor(model, device)
+    predictor = (
+        model if isinstance(model, Predictor) else Predictor(model, device, precision=precision)
+    )
     with ExitStack() as stack:
         tell = progress
         if progress is True:

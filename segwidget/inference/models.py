@@ -115,7 +115,7 @@ def load_model(
         found = _loaded.get(key)
         if found is None:
             if path.is_dir():
-                if (precision, runtime) != ("float32", "torch"):
+                if precision not in ("float32", "fastest") or runtime != "torch":
                     raise ModelError(
                         f"Models of transformers are run in float32 by PyTorch, but {precision} by "
                         f"{runtime} is asked for. Leave both out."

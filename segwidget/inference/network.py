@@ -183,6 +183,18 @@ class SamNetwork:
         return encoder_for(module, dtype, kernel)
 
 
+def require_precision(precision: object) -> None:
+    """Check the name of a precision.
+
+    Raises:
+        ModelError: no such precision.
+    """
+    if precision not in get_args(Precision):
+        raise ModelError(
+            f"The precision is {precision!r}; expected one of {', '.join(get_args(Precision))}."
+        )
+
+
 def checked_precision(
     precision: Precision, device: torch.device, runtime: Runtime, checkpoint: str
 ) -> Literal["float32", "bfloat16", "int8"]:
@@ -191,10 +203,7 @@ def checked_precision(
     Raises:
         ModelError: no such precision or runtime, or one that this device does not have.
     """
-    if precision not in get_args(Precision):
-        raise ModelError(
-            f"The precision is {precision!r}; expected one of {', '.join(get_args(Precision))}."
-        )
+    require_precision(precision)
     if runtime not in get_args(Runtime):
         raise ModelError(f"The runtime is {runtime!r}; expected 'torch' or 'onnx'.")
     onnx = runtime == "onnx" or precision == "int8"

@@ -13,6 +13,7 @@ from segwidget.errors import ClosedError
 from segwidget.inference.candidates import Candidates
 from segwidget.inference.dialogue import Dialogue
 from segwidget.inference.models import Model
+from segwidget.inference.network import Precision, require_precision
 from segwidget.inference.predictor import Predictor
 from segwidget.inference.registry import find_checkpoint
 from segwidget.media.image import Image
@@ -39,6 +40,13 @@ class Answer(NamedTuple):
         return (self.draft.prompts, self.draft.picks) == (draft.prompts, draft.picks)
 
 
+class Computing(NamedTuple):
+    """Where a model computes, and in which precision; see :class:`Predictor`."""
+
+    device: str | None = None
+    precision: Precision = "float32"
+
+
 class _Opened(NamedTuple):
     """A model that has seen the image."""
 
@@ -54,24 +62,25 @@ class Answerer:
     Args:
         image: what the drafts are about.
         model: see :class:`Predictor`.
-        device: likewise.
+        computing: where, and in which precision.
         on_status: told what goes on, as the ``status`` trait says it.
         on_error: told what went wrong, and with which request.
 
     Raises:
-        ModelError: no such model.
+        ModelError: no such model or precision.
     """
 
     def __init__(
         self,
         image: Image,
         model: str | Path,
-        device: str | None,
+        computing: Computing,
         on_status: Callable[[dict[str, Any]], None],
         on_error: Callable[[Exception, str], None],
     ) -> None:
         self.model_name, _ = find_checkpoint(model)
-        self._image, self._model, self._device = image, model, device
+        require_precision(computing.precision)
+        self._image, self._model, self._computing = image, model, computing
         self._on_status, self._on_error = on_status, on_error
         self._loading = threading.Lock()  # held while the model is loaded, which may take long
         self._state = threading.Lock()  # of what follows, held for moments only
@@ -190,7 +199,9 @@ class Answerer:
     def _load(self) -> _Opened:
         self._require_open()
         try:
-            predictor = Predictor(self._model, self._device)
+            predictor = Predictor(
+                self._model, self._computing.device, precision=self._computing.precision
+            )
             predictor.set_image(self._image)
         finally:
             with self._state:

@@ -17,7 +17,7 @@ from segwidget.errors import AnnotationError, ClosedError
 from segwidget.inference.predictor import MAX_CANDIDATES
 from segwidget.media.image import Image
 from segwidget.widget import protocol
-from segwidget.widget.answerer import Answer, Answerer, status
+from segwidget.widget.answerer import Answer, Answerer, Computing, status
 from segwidget.widget.intents import perform
 from segwidget.widget.traits import SegmenterTraits
 
@@ -38,7 +38,7 @@ class SessionWidget(SegmenterTraits):
         image: the image.
         session: the work on it.
         model: see :class:`Predictor`.
-        device: likewise.
+        computing: where, and in which precision.
         height: of the picture in the cell, in CSS pixels.
 
     Raises:
@@ -46,11 +46,16 @@ class SessionWidget(SegmenterTraits):
     """
 
     def __init__(
-        self, image: Image, session: Session, model: str | Path, device: str | None, height: int
+        self,
+        image: Image,
+        session: Session,
+        model: str | Path,
+        computing: Computing,
+        height: int,
     ) -> None:
         self._session = session
         self._lock = threading.RLock()  # of session and traits
-        self._answerer = Answerer(image, model, device, self._set_status, self._report)
+        self._answerer = Answerer(image, model, computing, self._set_status, self._report)
         self._shown: dict[str, Answer] = {}  # by request, the newest last
         self._answered = ""  # the request that the present candidates answer
         self._began: float | None = None  # when the draft was

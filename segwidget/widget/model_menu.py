@@ -13,7 +13,7 @@ from segwidget.annotation.session import Session
 from segwidget.errors import ModelError
 from segwidget.inference.registry import MODELS, ModelRow, is_cached
 from segwidget.media.image import Image
-from segwidget.widget.answerer import Answerer, status
+from segwidget.widget.answerer import Answerer, Computing, status
 from segwidget.widget.binding import SessionWidget
 from segwidget.widget.fetch import Fetch
 from segwidget.widget.model_entries import ModelTrait, entry_of, entry_of_own, name_of
@@ -29,7 +29,7 @@ class ModelWidget(SessionWidget):
         image: see :class:`SessionWidget`, as for all others.
         session: likewise.
         model: likewise.
-        device: likewise.
+        computing: where, and in which precision.
         height: likewise.
     """
 
@@ -46,10 +46,15 @@ class ModelWidget(SessionWidget):
     ).tag(sync=True)
 
     def __init__(
-        self, image: Image, session: Session, model: str | Path, device: str | None, height: int
+        self,
+        image: Image,
+        session: Session,
+        model: str | Path,
+        computing: Computing,
+        height: int,
     ) -> None:
         self._model: str | Path = ModelTrait().validate(None, model)  # which answers now
-        self._device = device
+        self._computing = computing
         self._changing: Answerer | None = None  # is being loaded, to take over
         self._fetch: Fetch | None = None
         self._wanted = ""  # the name of the model that is used as soon as it has been fetched
@@ -58,7 +63,7 @@ class ModelWidget(SessionWidget):
         self.set_trait("model", self._model)
         self.set_trait("download", progress("", 0, 0, "idle"))
         self._list_models()
-        super().__init__(image, session, self._model, device, height)
+        super().__init__(image, session, self._model, computing, height)
         self._present_status = dict(self.status)
 
     # What a page and Python ask.
@@ -171,7 +176,7 @@ class ModelWidget(SessionWidget):
                     self._give_up(new)
                     self._report(error, request)
 
-        new = Answerer(self.image, model, self._device, on_status, on_error)
+        new = Answerer(self.image, model, self._computing, on_status, on_error)
         self._give_up(self._changing)
         self._changing = new
         self._show_status()

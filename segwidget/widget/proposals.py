@@ -17,7 +17,7 @@ from segwidget.inference.everything import EverythingSettings, Proposal
 from segwidget.inference.models import Model
 from segwidget.media.image import Image
 from segwidget.widget import protocol
-from segwidget.widget.answerer import Answer
+from segwidget.widget.answerer import Answer, Computing
 from segwidget.widget.binding import SessionWidget
 from segwidget.widget.findings import Findings, proposal_id, proposals_to_json, sent
 from segwidget.widget.proposer import Run
@@ -44,7 +44,7 @@ class ProposalsWidget(SessionWidget):
         image: see :class:`SessionWidget`, as for all others.
         session: likewise.
         model: likewise.
-        device: likewise.
+        computing: where, and in which precision.
         height: likewise.
     """
 
@@ -71,12 +71,17 @@ class ProposalsWidget(SessionWidget):
     )
 
     def __init__(
-        self, image: Image, session: Session, model: str | Path, device: str | None, height: int
+        self,
+        image: Image,
+        session: Session,
+        model: str | Path,
+        computing: Computing,
+        height: int,
     ) -> None:
         self._findings = Findings()
         self._run: Run | None = None  # under way
         self.set_trait("everything_run", _run_state("idle"))
-        super().__init__(image, session, model, device, height)
+        super().__init__(image, session, model, computing, height)
 
     # What a page and Python ask.
 

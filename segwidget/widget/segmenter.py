@@ -15,8 +15,9 @@ from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.labels import LabelsLike
 from segwidget.annotation.session import Session
 from segwidget.errors import AnnotationError
+from segwidget.inference.network import Precision
 from segwidget.media.image import ImageSource, open_image
-from segwidget.widget.answerer import Answer
+from segwidget.widget.answerer import Answer, Computing
 from segwidget.widget.cells import CellRun, Places, current_cell_run
 from segwidget.widget.model_menu import ModelWidget
 from segwidget.widget.proposals import ProposalsWidget
@@ -42,6 +43,7 @@ class Segmenter(ProposalsWidget, ModelWidget):
         labels: names, names with colors, or labels to choose from; by default ``"object"``.
         model: ``"embedded"``, the name of a published checkpoint, or a checkpoint's path.
         device: ``"cpu"``, ``"cuda"``, …; by default a GPU where there is one.
+        precision: ``"float32"``, or one that is nearly the same and sooner; see :class:`Predictor`.
         annotations: what was kept before, to be gone on with.
         height: of the picture in the cell, in CSS pixels.
 
@@ -64,6 +66,7 @@ class Segmenter(ProposalsWidget, ModelWidget):
         model: str | Path = "embedded",
         *,
         device: str | None = None,
+        precision: Precision = "float32",
         annotations: Iterable[Annotation] | None = None,
         height: int = 480,
     ) -> None:
@@ -73,7 +76,7 @@ class Segmenter(ProposalsWidget, ModelWidget):
         Annotations(session.annotations, ImageInfo.of(opened))  # refuses those of another size
         self._kept: dict[str, Annotation] = {}  # the newest, by its request
         self.made_in: CellRun | None = current_cell_run()
-        super().__init__(opened, session, model, device, height)
+        super().__init__(opened, session, model, Computing(device, precision), height)
         old = _places.take(self, opened.sha256)
         if old is None:
             self._answerer.start()

@@ -11,6 +11,7 @@ from ipywidgets.widgets.widget import _put_buffers
 
 from segwidget.inference import embeddings, predictor
 from segwidget.inference.models import Model
+from segwidget.inference.network import SamNetwork
 from segwidget.media.image import open_image
 from segwidget.sam.build import build_compact
 from segwidget.widget import binding, segmenter
@@ -24,20 +25,20 @@ PATIENCE = 60  # seconds until something that should have happened counts as han
 def model():
     """A small network of random weights, whose masks surround the first point or box."""
     torch.manual_seed(3)
-    sam = build_compact(64).eval()
-    decode = sam.decode
+    network = SamNetwork(build_compact(64).eval())
+    decode = network.decode
 
-    def decode_around_first_prompt(features, points, **others):
-        logits, iou = decode(features, points, **others)
+    def decode_around_first_prompt(prepared, coords, labels, masks=None):
+        logits, iou = decode(prepared, coords, labels, masks)
         side = logits.shape[-1]
-        x, y = (points[0][0, 0] * side / sam.image_size).tolist()
+        x, y = (coords[0, 0] * side / network.sam.image_size).tolist()
         rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
         distance = ((columns - x) ** 2 + (rows - y) ** 2).sqrt()
         radius = torch.tensor([3.0, 4.0, 6.0, 9.0]).view(1, 4, 1, 1)
         return 0.2 * logits.tanh() + (radius - distance), iou.sigmoid()
 
-    sam.decode = decode_around_first_prompt
-    return Model(sam, "embedded", "ab" * 32)
+    network.decode = decode_around_first_prompt
+    return Model(network, "embedded", "ab" * 32)
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +69,7 @@ def loads(model, monkeypatch):
 
     calls = Loads()
 
-    def load_model(name="embedded", device=None):
+    def load_model(name="embedded", device=None, *_how):
         calls.append(name)
         if calls.gate is not None:
             assert calls.gate.wait(PATIENCE)

@@ -254,3 +254,14 @@ def test_a_missing_front_end_says_what_to_do(comms, picture, monkeypatch, tmp_pa
     monkeypatch.setattr(segmenter, "STATIC", tmp_path)
     with pytest.raises(FileNotFoundError, match="make setup"):
         Segmenter(picture)
+
+
+def test_another_precision(picture):
+    seg = Segmenter(picture, precision="bfloat16", device="cpu")
+    assert seg.wait(60)
+    assert seg.status["state"] == "ready"
+    seg.prompts = [Point(40, 30)]
+    assert len(seg.candidates) == 3
+    seg.close()
+    with pytest.raises(ModelError, match=r"'float7'.*bfloat16"):
+        Segmenter(picture, precision="float7")
