@@ -15,7 +15,6 @@ no box counts as a duplicate, and run lengths are made of all that are stable.
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import os
 import resource
@@ -64,9 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             expected: dict[str, Any] | None = None
             for row in (REFERENCE, *OURS):
                 result = start(folder, row, encoder, arguments)
-                if result is None:
-                    print(f"| {row}{', with encoder' if encoder else ''} | – | – | – | – | – |")
-                    continue
                 expected = expected or result
                 print(line_of(row, encoder, result, expected), flush=True)
     return 0
@@ -107,10 +103,8 @@ def agreement(masks: list[Any], expected: list[Any], least: float = 0.99) -> flo
     return float((ious[pairs] >= least).sum()) / len(expected)
 
 
-def start(
-    folder: Path, row: str, encoder: str, arguments: argparse.Namespace
-) -> dict[str, Any] | None:
-    """Run a row in a process of its own; None if this version does not have it."""
+def start(folder: Path, row: str, encoder: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run a row in a process of its own."""
     command = [
         *(sys.executable, __file__, "--worker", str(folder), row, encoder),
         *("--points-per-side", str(arguments.points_per_side)),
@@ -118,10 +112,7 @@ def start(
     ]
     subprocess.run(command, check=True)
     result = folder / "result.json"
-    if not result.exists():
-        return None
-    found: dict[str, Any] = json.loads(result.read_text())
-    result.unlink()
+    found: dict[str, Any] = json.loads(result.read_text()) if result.exists() else {}
     return found
 
 
@@ -142,8 +133,7 @@ def work(folder: Path, row: str, encoder: bool, arguments: argparse.Namespace) -
         result = run_reference(folder, picture, settings, embedding)
     else:
         result = run_ours(folder, picture, settings, embedding, *OURS[row])
-    if result is not None:
-        (folder / "result.json").write_text(json.dumps(result))
+    (folder / "result.json").write_text(json.dumps(result))
 
 
 def prepare(folder: Path, arguments: argparse.Namespace) -> None:
@@ -233,18 +223,13 @@ def run_ours(
     embedding: Any,
     precision: str,
     scores_from: str,
-) -> dict[str, Any] | None:
+) -> dict[str, Any]:
     from segwidget.inference.everything import EverythingSettings, propose
     from segwidget.inference.models import load_model
     from segwidget.inference.predictor import Predictor
     from segwidget.sam.sam import ImageFeatures
 
-    if precision == "float32":
-        model = load_model(folder / WEIGHTS, "cpu")
-    elif "precision" in inspect.signature(load_model).parameters:
-        model = load_model(folder / WEIGHTS, "cpu", precision=precision)
-    else:
-        return None
+    model = load_model(folder / WEIGHTS, "cpu", precision)  # type: ignore[arg-type]
     predictor = Predictor(model)
     if embedding is not None:
         model.network.encode = lambda pixels: ImageFeatures(embedding)  # type: ignore[method-assign]

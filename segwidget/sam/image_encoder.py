@@ -202,7 +202,8 @@ def offsets_table(rel_pos: Tensor, size: int) -> Tensor:
 def window_partition(x: Tensor, size: int) -> Tensor:
     """Cut ``(B, h, w, C)``, padded with zeros, into ``(B * windows, size, size, C)``."""
     b, h, w, c = x.shape
-    x = F.pad(x, (0, 0, 0, -w % size, 0, -h % size))
+    # Not "-w % size": an exporter to ONNX has another remainder for negative numbers.
+    x = F.pad(x, (0, 0, 0, (size - w % size) % size, 0, (size - h % size) % size))
     rows, cols = x.shape[1] // size, x.shape[2] // size
     x = x.view(b, rows, size, cols, size, c)
     return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, size, size, c)
@@ -210,7 +211,7 @@ def window_partition(x: Tensor, size: int) -> Tensor:
 
 def window_unpartition(windows: Tensor, size: int, h: int, w: int) -> Tensor:
     """Undo :func:`window_partition`: the ``(B, h, w, C)`` map without its padding."""
-    rows, cols = -(-h // size), -(-w // size)
+    rows, cols = (h + size - 1) // size, (w + size - 1) // size
     x = windows.view(-1, rows, cols, size, size, windows.shape[-1])
     x = x.permute(0, 1, 3, 2, 4, 5).reshape(-1, rows * size, cols * size, windows.shape[-1])
     return x[:, :h, :w]

@@ -1,6 +1,7 @@
 """Precisions, runtimes, and the probe that finds the fastest kernel."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
@@ -17,6 +18,7 @@ from segwidget.inference.prompts import Point
 from segwidget.sam.build import build_compact
 from segwidget.sam.checkpoint import save_checkpoint
 from segwidget.sam.fast.linear import KERNELS
+from segwidget.sam.image_encoder import ImageEncoderViT
 
 
 @pytest.fixture
@@ -164,3 +166,25 @@ def test_what_cannot_be_is_refused(arguments, told):
     sam = build_compact(64).eval()
     with pytest.raises(ModelError, match=told):
         SamNetwork(sam, **arguments)
+
+
+def test_windows_that_do_not_divide_the_image_are_exported(tmp_path):
+    torch.manual_seed(0)
+    encoder = ImageEncoderViT(  # 12 patches a side, windows of 5
+        192,
+        embed_dim=32,
+        depth=2,
+        num_heads=2,
+        out_chans=16,
+        window_size=5,
+        global_attn_indexes=[1],
+    ).eval()
+    for parameter in encoder.parameters():
+        parameter.data.normal_(0, 0.1)
+    onnx._trace(SimpleNamespace(image_encoder=encoder, image_size=192), tmp_path / "vit.onnx")
+    x = torch.randn(1, 3, 192, 192)
+    with torch.no_grad():
+        expected, _ = encoder(x)
+    found, high_res = onnx.OnnxEncoder(tmp_path / "vit.onnx")(x)
+    assert high_res is None
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
