@@ -8,10 +8,13 @@ take their weights as ``int8`` (one scale a channel) and quantize their inputs a
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -144,7 +147,7 @@ def _trace(sam: Sam, file: Path) -> None:
 def _quantize(source: Path, file: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), quiet_log():
         warnings.simplefilter("ignore")
         quantize_dynamic(
             source,
@@ -155,6 +158,17 @@ def _quantize(source: Path, file: Path) -> None:
             extra_options={"MatMulConstBOnly": True},
             use_external_data_format=source.stat().st_size > 1 << 30,
         )
+
+
+@contextmanager
+def quiet_log() -> Iterator[None]:
+    """Keep advice to developers, which goes to the root logger, from people."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _import_runtime() -> Any:

@@ -9,6 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def gelu(x: Tensor) -> Tensor:
+    """GELU, exact; in place where no gradient is wanted, since ``x`` is not needed any more."""
+    if torch.is_grad_enabled() or torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
+        return F.gelu(x)
+    out: Tensor = torch.ops.aten.gelu_(x)
+    return out
+
+
 class LayerNorm2d(nn.Module):
     """Layer normalization over the channels of a ``(B, C, H, W)`` map, at each position."""
 

@@ -151,20 +151,32 @@ class Attention(nn.Module):
         b, h, w, c = x.shape
         qkv = self.qkv(x).view(b, h * w, 3, self.num_heads, c // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, h*w, head_dim)
-        # One head at a time: the bias of a global block is (h*w)^2 floats a head, and twelve at
-        # once are 805 MB that the allocator hands back to the system and faults in again.
+        step = self.heads_at_once(x.device)
         heads = [
             F.scaled_dot_product_attention(
-                q[:, i : i + 1],
-                k[:, i : i + 1],
-                v[:, i : i + 1],
-                attn_mask=relative_position_bias(q[:, i], self.rel_pos_h, self.rel_pos_w, h, w),
+                q[:, i : i + step],
+                k[:, i : i + step],
+                v[:, i : i + step],
+                attn_mask=self._bias(q[:, i : i + step], h, w),
             )
-            for i in range(self.num_heads)
+            for i in range(0, self.num_heads, step)
         ]
         y = torch.cat(heads, dim=1).transpose(1, 2).reshape(b, h, w, c)
         out: Tensor = self.proj(y)
         return out
+
+    def heads_at_once(self, device: torch.device) -> int:
+        """How many heads are attended with together.
+
+        On a CPU one: the bias of a global block is ``(h*w)^2`` floats a head, and twelve at once
+        are 805 MB that the allocator hands back to the system and faults in again.
+        """
+        return self.num_heads if device.type == "cuda" else 1
+
+    def _bias(self, q: Tensor, h: int, w: int) -> Tensor:
+        """The bias ``(B, heads, h*w, h*w)`` of some heads' queries ``(B, heads, h*w, d)``."""
+        bias = relative_position_bias(q.flatten(0, 1), self.rel_pos_h, self.rel_pos_w, h, w)
+        return bias.view(*q.shape[:2], h * w, h * w)
 
 
 def relative_position_bias(

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from segwidget.sam.common import LayerNorm2d
+from segwidget.sam.common import LayerNorm2d, gelu
 from segwidget.sam.image_encoder import window_partition, window_unpartition
 
 # The published checkpoint still holds the classifier that the encoder was first trained with.
@@ -136,6 +136,14 @@ class ConvBN(nn.Module):
             self.bn = nn.Identity()
 
 
+class GELU(nn.Module):
+    """A GELU as a layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The shape stays."""
+        return gelu(x)
+
+
 class PatchEmbed(nn.Module):
     """Two strided convolutions: ``(B, 3, S, S)`` to ``(B, C, S / 4, S / 4)``."""
 
@@ -143,7 +151,7 @@ class PatchEmbed(nn.Module):
         super().__init__()
         self.seq = nn.Sequential(
             ConvBN(3, embed_dim // 2, kernel=3, stride=2),
-            nn.GELU(),
+            GELU(),
             ConvBN(embed_dim // 2, embed_dim, kernel=3, stride=2),
         )
 
@@ -165,8 +173,8 @@ class MBConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The shape ``(B, C, h, w)`` stays."""
-        y = F.gelu(self.conv2(F.gelu(self.conv1(x))))
-        return F.gelu(x + self.conv3(y))
+        y = gelu(self.conv2(gelu(self.conv1(x))))
+        return gelu(x + self.conv3(y))
 
 
 class PatchMerging(nn.Module):
@@ -180,7 +188,7 @@ class PatchMerging(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Merge patches of ``(B, C, h, w)``."""
-        out: Tensor = self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x)))))
+        out: Tensor = self.conv3(gelu(self.conv2(gelu(self.conv1(x)))))
         return out
 
 
@@ -272,7 +280,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(..., C)`` to ``(..., C)``."""
-        out: Tensor = self.fc2(F.gelu(self.fc1(self.norm(x))))
+        out: Tensor = self.fc2(gelu(self.fc1(self.norm(x))))
         return out
 
 

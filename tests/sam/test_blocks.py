@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from segwidget.sam import image_encoder
 from segwidget.sam.common import MLP, LayerNorm2d
 from segwidget.sam.image_encoder import (
     offsets_table,
@@ -186,3 +187,18 @@ class TestSharing:
             alone = transformer(image[[i // self.prompts]], pe, tokens[[i]])
             for ours, expected in zip(together, alone, strict=True):
                 torch.testing.assert_close(ours[[i]], expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("together", [2, 4])
+def test_heads_may_be_attended_with_together(monkeypatch, together):
+    torch.manual_seed(0)
+    attention = image_encoder.Attention(32, num_heads=4, size=5).eval()
+    for table in (attention.rel_pos_h, attention.rel_pos_w):
+        torch.nn.init.normal_(table)
+    x = torch.randn(3, 5, 5, 32)
+    with torch.no_grad():
+        expected = attention(x)
+        assert attention.heads_at_once(torch.device("cpu")) == 1
+        assert attention.heads_at_once(torch.device("cuda")) == 4
+        monkeypatch.setattr(attention, "heads_at_once", lambda device: together)
+        torch.testing.assert_close(attention(x), expected)

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segwidget.sam.common import LayerNorm2d
+from segwidget.sam.common import MLP, LayerNorm2d
 from segwidget.sam.fast.linear import FastLinear, Kernel
 from segwidget.sam.mask_decoder import as_tokens, smoothed
 from segwidget.sam.sam import ImageFeatures, Sam
@@ -51,11 +51,52 @@ class _Cross(NamedTuple):
         attention: whose projections of tokens are used.
         project: of image tokens, to be applied to the tokens' side, ``(heads, d, C)``.
         positions: of image tokens, projected, ``(heads, d, N)``.
+        values: what turns a head's values into the output: from image tokens ``(heads, C, d)``, or
+            to them ``(heads, d, C)``.
+        bias: of the output; to image tokens a head's share of it.
     """
 
     attention: Attention
     project: Tensor
     positions: Tensor
+    values: Tensor
+    bias: Tensor
+
+
+class _Norm(NamedTuple):
+    """A layer normalization over the last axis."""
+
+    weight: Tensor
+    bias: Tensor
+    eps: float
+
+    @classmethod
+    def of(cls, layer: nn.LayerNorm | LayerNorm2d, dtype: torch.dtype) -> _Norm:
+        return cls(layer.weight.to(dtype), layer.bias.to(dtype), layer.eps)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+
+
+class _MaskMLPs:
+    """The hyper-networks side by side: each token through its own."""
+
+    def __init__(self, mlps: nn.ModuleList) -> None:
+        layers = zip(*(cast(MLP, mlp).layers for mlp in mlps), strict=True)
+        self._layers = [
+            (
+                torch.stack([x.weight.T for x in layer]),
+                torch.stack([x.bias for x in layer])[:, None],
+            )
+            for layer in layers
+        ]
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        """``(B, M, C)`` to ``(B, M, c)``."""
+        x = tokens.transpose(0, 1)
+        for i, (weight, bias) in enumerate(self._layers):
+            x = torch.baddbmm(bias, x if i == 0 else F.relu(x), weight)
+        return x.transpose(0, 1)
 
 
 class FastDecoder:
@@ -83,7 +124,10 @@ class FastDecoder:
             self._to_tokens = [
                 self._queries(block.cross_attn_image_to_token, position) for block in self._blocks
             ]
-            first, self._norm, self._act, second, last = self._decoder.output_upscaling
+            self._norms = [_Norm.of(block.norm4, dtype) for block in self._blocks]
+            self._hyper = _MaskMLPs(self._decoder.output_hypernetworks_mlps)
+            first, norm, self._act, second, last = self._decoder.output_upscaling
+            self._norm = _Norm.of(cast(LayerNorm2d, norm), dtype)
             gelu = isinstance(last, nn.GELU)
             self._first = self._doubling(cast(nn.ConvTranspose2d, first), kernel)
             self._second = self._doubling(cast(nn.ConvTranspose2d, second), kernel, gelu=gelu)
@@ -178,10 +222,8 @@ class FastDecoder:
         scores = for_each(q, cross.positions).flatten(1, 2)  # (B, heads * T, N)
         scores.baddbmm_(for_each(q, cross.project).flatten(1, 2), image.transpose(1, 2))
         read = torch.bmm(torch.softmax(scores, -1, out=scores), image).float()
-        heads = attention.num_heads
-        weight = attention.v_proj.weight.unflatten(0, (heads, -1)).transpose(1, 2)  # (heads, C, d)
-        values = (read.unflatten(1, (heads, -1)) @ weight).transpose(1, 2).flatten(2)
-        out: Tensor = attention.out_proj(values + attention.v_proj.bias)
+        values = read.unflatten(1, (self._heads, -1)) @ cross.values
+        out: Tensor = attention.out_proj(values.transpose(1, 2).flatten(2) + cross.bias)
         return out
 
     def _attend_first(self, attention: Attention, queries: Tensor, first: PreparedImage) -> Tensor:
@@ -203,7 +245,7 @@ class FastDecoder:
     ) -> Tensor:
         """The image ``(1 or B, N, C)`` reads tokens: ``(B, N, C)``."""
         cross = self._to_tokens[index]
-        attention, heads = cross.attention, cross.attention.num_heads
+        attention = cross.attention
         k = self._by_head(attention.k_proj(keys), scaled=True)
         if first is None:
             scores = for_each(k, cross.positions)
@@ -213,14 +255,9 @@ class FastDecoder:
             scores = for_each(k, first.queries)
         scores = torch.softmax(scores, 2, out=scores).flatten(1, 2)  # (B, heads * T, N)
         v = self._by_head(attention.v_proj(values))
-        # A pixel's weights sum to one in each head, so that each head may add its share of bias.
-        share = (attention.out_proj.bias / heads).to(self.dtype)
-        weight = attention.out_proj.weight.T.unflatten(0, (heads, -1)).to(self.dtype)
-        v = (v @ weight + share).flatten(1, 2)
+        v = (v @ cross.values + cross.bias).flatten(1, 2)
         image = torch.baddbmm(image.expand(len(v), -1, -1), scores.transpose(1, 2), v)
-        norm = block.norm4
-        weight, bias = norm.weight.to(self.dtype), norm.bias.to(self.dtype)
-        return F.layer_norm(image, norm.normalized_shape, weight, bias, norm.eps)
+        return self._norms[index](image)
 
     def _by_head(self, x: Tensor, *, scaled: bool = False) -> Tensor:
         """``(B, T, D)`` as ``(B, heads, T, d)``, scaled as scores are where that is asked for."""
@@ -236,15 +273,12 @@ class FastDecoder:
         x = self._first(image.view(b * h * w, -1)).view(b, 4 * h * w, -1)
         if skip is not None:
             x = add_shared(skip, x)
-        norm = cast(LayerNorm2d, self._norm)
-        weight, bias = norm.weight.to(self.dtype), norm.bias.to(self.dtype)
-        x = F.layer_norm(x, x.shape[-1:], weight, bias, norm.eps)
+        x = self._norm(x)
         x = torch.ops.aten.gelu_(x) if isinstance(self._act, nn.GELU) else self._act(x)
         x = self._second(x.flatten(0, 1)).view(b, 16 * h * w, -1)
         if self._last_act is not None:
             x = self._last_act(x)
-        mlps = decoder.output_hypernetworks_mlps
-        hyper = torch.stack([mlp(tokens[:, 1 + i]) for i, mlp in enumerate(mlps)], dim=1)
+        hyper = self._hyper(tokens[:, 1 : 1 + decoder.num_mask_tokens])
         masks = torch.bmm(hyper.to(self.dtype), x.transpose(1, 2)).float()
         # (h, w) tokens, each of 2 x 2 cells, each of 2 x 2 pixels
         masks = masks.view(b, -1, h, w, 2, 2, 2, 2).permute(0, 1, 2, 4, 6, 3, 5, 7)
@@ -266,13 +300,29 @@ class FastDecoder:
     def _keys(self, attention: Attention, position: Tensor) -> _Cross:
         """The image as keys. Their bias adds the same to all scores of a query: it goes unseen."""
         weight = attention.k_proj.weight.unflatten(0, (self._heads, -1))
-        return _Cross(attention, weight.to(self.dtype), (weight @ position.T).to(self.dtype))
+        values = attention.v_proj.weight.unflatten(0, (self._heads, -1)).transpose(1, 2)
+        return _Cross(
+            attention,
+            weight.to(self.dtype),
+            (weight @ position.T).to(self.dtype),
+            values,
+            attention.v_proj.bias,
+        )
 
     def _queries(self, attention: Attention, position: Tensor) -> _Cross:
         """The image as queries."""
         weight = attention.q_proj.weight.unflatten(0, (self._heads, -1))
         bias = attention.q_proj.bias.view(self._heads, -1, 1)
-        return _Cross(attention, weight.to(self.dtype), (weight @ position.T + bias).to(self.dtype))
+        values = attention.out_proj.weight.T.unflatten(0, (self._heads, -1))
+        # A pixel's weights sum to one in each head, so that each head may add its share of bias.
+        share = attention.out_proj.bias / self._heads
+        return _Cross(
+            attention,
+            weight.to(self.dtype),
+            (weight @ position.T + bias).to(self.dtype),
+            values.to(self.dtype),
+            share.to(self.dtype),
+        )
 
     def _doubling(
         self, layer: nn.ConvTranspose2d, kernel: Kernel, *, gelu: bool = False
