@@ -93,14 +93,25 @@ def line_of(row: str, encoder: str, result: dict[str, Any], expected: dict[str, 
 def agreement(masks: list[Any], expected: list[Any], least: float = 0.99) -> float:
     """The share of the expected masks that have a partner, each partner counted once."""
     import pycocotools.mask as coco
-    from scipy.optimize import linear_sum_assignment
+    from scipy.sparse import lil_array
+    from scipy.sparse.csgraph import maximum_bipartite_matching
 
+    if masks is expected:
+        return 1.0
     if not masks or not expected:
         return float(len(masks) == len(expected))
-    packed = [[{**m, "counts": m["counts"].encode()} for m in some] for some in (masks, expected)]
-    ious = np.asarray(coco.iou(packed[0], packed[1], [0] * len(expected)))
-    pairs = linear_sum_assignment(ious, maximize=True)
-    return float((ious[pairs] >= least).sum()) / len(expected)
+    found, wanted = ([{**m, "counts": m["counts"].encode()} for m in x] for x in (masks, expected))
+    areas = np.array([coco.area(mask) for mask in found])
+    alike = lil_array((len(wanted), len(found)), dtype=bool)
+    for i, mask in enumerate(wanted):
+        # Masks of so high an IoU have nearly the same area; only those are compared.
+        area = float(coco.area(mask))
+        near = np.flatnonzero((areas >= least * area) & (areas <= area / least))
+        if len(near):
+            ious = coco.iou([found[j] for j in near], [mask], [0])[:, 0]
+            alike[i, near[ious >= least]] = True
+    pairs = maximum_bipartite_matching(alike.tocsr(), perm_type="column")
+    return float((pairs >= 0).sum()) / len(expected)
 
 
 def start(folder: Path, row: str, encoder: str, arguments: argparse.Namespace) -> dict[str, Any]:

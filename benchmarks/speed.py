@@ -1,7 +1,6 @@
 """Measure what a person waits for: import, embedding, answers, messages, memory.
 
     python benchmarks/speed.py
-    python benchmarks/speed.py --peer     also segment-anything's ViT-B, with random weights
 
 Medians of warm runs on two threads. Other work on the computer shows in the numbers: the least
 time is printed beside the median.
@@ -11,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -33,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="embedded", help="name or checkpoint (default embedded)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=20)
-    parser.add_argument("--peer", action="store_true", help="also measure segment-anything's ViT-B")
     arguments = parser.parse_args(argv)
+    os.environ["SEGWIDGET_EMBEDDINGS_MAX_BYTES"] = "0"  # or they would be found on disk
     try:
         # First, while this process is small: Linux counts a parent's peak as its child's.
         peaks = memory(arguments.model, arguments.threads)
@@ -45,8 +45,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             *peaks,
             *messages(arguments.model),
         ]
-        if arguments.peer:
-            lines += peer(arguments.model, arguments.threads)
     except SegwidgetError as error:
         print(error, file=sys.stderr)
         return 1
@@ -96,11 +94,10 @@ def answers(model: str, threads: int, runs: int) -> list[str]:
         predictor.reset_image(forget=True)
         predictor.set_image(image)
 
-    embedding, sam = clock(embed, runs), predictor.model.sam
+    embedding, network = clock(embed, runs), predictor.model.network
     assert len(embedding_cache) == 1
-    x = sam.preprocess(predictor.frame.resize(image.pixels))
-    with torch.inference_mode():
-        encode = clock(lambda: sam.encode(x), runs)
+    x = network.sam.preprocess(predictor.frame.resize(image.pixels))
+    encode = clock(lambda: network.embed(x), runs)
     point, box = [Point(300, 200)], [Box(100, 100, 400, 300)]
     first = clock(lambda: predictor.predict(point, refine=False), runs)
     boxed = clock(lambda: predictor.predict(box, refine=False), runs)
@@ -164,45 +161,6 @@ def messages(model: str) -> list[str]:
         lines.append(f"| {width} × {height} | {size / 1000:.1f} |")
         predictor.reset_image(forget=True)
     return lines
-
-
-def peer(model: str, threads: int) -> list[str]:
-    """The published ViT-B's encoder beside ours; random weights take as long as trained ones."""
-    import torch
-    from segment_anything.modeling import ImageEncoderViT
-
-    from segwidget import Predictor
-    from segwidget.sam.build import build_sam_vit_b
-
-    torch.set_num_threads(threads)
-    small = Predictor(model, "cpu").model.sam
-    large = build_sam_vit_b().eval()
-    published = ImageEncoderViT(
-        embed_dim=768,
-        num_heads=12,
-        out_chans=256,
-        qkv_bias=True,
-        use_rel_pos=True,
-        window_size=14,
-        global_attn_indexes=(2, 5, 8, 11),
-        norm_layer=lambda width: torch.nn.LayerNorm(width, eps=1e-6),
-    ).eval()
-    image = torch.zeros(1, 3, 1024, 1024)
-    with torch.inference_mode():
-        theirs, same = clock_by_turns(
-            [lambda: published(image), lambda: large.image_encoder(image)], 3
-        )
-        ours = clock(lambda: small.encode(torch.zeros(1, 3, *[small.image_size] * 2)), 10)
-    ratio = statistics.median(theirs) / statistics.median(same)
-    faster = statistics.median(theirs) / statistics.median(ours)
-    return [
-        "",
-        "| image encoder | median | least |",
-        "| --- | --: | --: |",
-        line("segment-anything, ViT-B", theirs),
-        line(f"segwidget, ViT-B ({ratio:.2f} × as fast)", same),
-        line(f"segwidget, embedded ({faster:.0f} × as fast)", ours),
-    ]
 
 
 def picture(width: int, height: int) -> NDArray[np.uint8]:
