@@ -1,42 +1,17 @@
-"""The same weights, images and prompts give the same numbers in the package segment-anything.
-
-Its ``__init__`` imports torchvision for the resizing in its predictor. The network itself does
-without, so it is imported here under a bare parent package.
-"""
-
-import importlib
-import importlib.util
-import sys
-from functools import partial
-from types import ModuleType
+"""The same weights, images and prompts give the same numbers in the package segment-anything."""
 
 import pytest
 import torch
-from torch import nn
 
 from segwidget.sam.build import BUILDERS
 from segwidget.sam.image_encoder import offsets_table
-
-PACKAGE = "segment_anything"
-
-
-def loaded_modules():
-    return {name for name in sys.modules if name.split(".")[0] == PACKAGE}
+from tests import reference as published
 
 
 @pytest.fixture(scope="module")
 def segment_anything():
-    """The package's ``build_sam`` module; afterwards nothing of the package stays imported."""
-    assert not loaded_modules()
-    spec = importlib.util.find_spec(PACKAGE)
-    parent = ModuleType(PACKAGE)
-    parent.__path__ = spec.submodule_search_locations
-    sys.modules[PACKAGE] = parent
-    try:
-        yield importlib.import_module(f"{PACKAGE}.build_sam")
-    finally:
-        for name in loaded_modules():
-            del sys.modules[name]
+    """The package."""
+    return published.segment_anything()
 
 
 def shapes(network):
@@ -44,41 +19,11 @@ def shapes(network):
 
 
 @pytest.fixture(scope="module")
-def reference(segment_anything, sizes, small_sam):
+def reference(sizes, small_sam):
     """The package's network at the small sizes, with the small SAM's weights."""
-    network = segment_anything.Sam(
-        image_encoder=segment_anything.ImageEncoderViT(
-            img_size=sizes.img_size,
-            patch_size=sizes.patch_size,
-            embed_dim=sizes.embed_dim,
-            depth=sizes.depth,
-            num_heads=sizes.num_heads,
-            mlp_ratio=sizes.mlp_ratio,
-            out_chans=sizes.out_chans,
-            norm_layer=partial(nn.LayerNorm, eps=1e-6),
-            use_rel_pos=True,
-            window_size=sizes.window_size,
-            global_attn_indexes=sizes.global_attn_indexes,
-        ),
-        prompt_encoder=segment_anything.PromptEncoder(
-            embed_dim=sizes.out_chans,
-            image_embedding_size=(sizes.side, sizes.side),
-            input_image_size=(sizes.img_size, sizes.img_size),
-            mask_in_chans=sizes.mask_in_chans,
-        ),
-        mask_decoder=segment_anything.MaskDecoder(
-            transformer_dim=sizes.out_chans,
-            transformer=segment_anything.TwoWayTransformer(
-                depth=2,
-                embedding_dim=sizes.out_chans,
-                num_heads=sizes.decoder_heads,
-                mlp_dim=sizes.decoder_mlp_dim,
-            ),
-            iou_head_hidden_dim=sizes.iou_head_hidden_dim,
-        ),
-    )
+    network = published.build_reference(sizes)
     network.load_state_dict(small_sam.state_dict(), strict=True)
-    return network.eval()
+    return network
 
 
 @pytest.mark.parametrize("name", ["vit_b", "vit_l", "vit_h"])
@@ -108,7 +53,7 @@ def test_preprocess(small_sam, reference):
 @pytest.mark.parametrize("size", [5, 8, 14])
 def test_relative_positions_learned_at_another_size(segment_anything, size):
     table = torch.randn(2 * 8 - 1, 6, generator=torch.Generator().manual_seed(0))
-    module = importlib.import_module(segment_anything.ImageEncoderViT.__module__)
+    module = segment_anything.modeling.image_encoder
     expected = module.get_rel_pos(size, size, table)
     torch.testing.assert_close(offsets_table(table, size), expected, rtol=0, atol=1e-6)
 
