@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from segwidget.evaluation.protocol import (
     sample,
 )
 from segwidget.evaluation.report import Report
+from segwidget.inference.embedding_store import MAX_BYTES_VARIABLE
 from segwidget.inference.predictor import Predictor
 
 
@@ -90,6 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", help="cpu or cuda; by default a GPU where there is one")
     add_sampling(parser)
     arguments = parser.parse_args(argv)
+    # Images that are measured once would push out embeddings of those that a person opens again.
+    os.environ.setdefault(MAX_BYTES_VARIABLE, "0")
     try:
         segmenter = PredictorSegmenter(Predictor(arguments.model, arguments.device))
         sampling, images = draw(arguments)
