@@ -89,9 +89,9 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv2d(in_chans, embed_dim, kernel_size=patch_size, stride=patch_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Project the patches; channels come last."""
+        """Project the patches; channels come last, in memory too, or every layer would copy."""
         out: Tensor = self.proj(x)
-        return out.permute(0, 2, 3, 1)
+        return out.permute(0, 2, 3, 1).contiguous()
 
 
 class Block(nn.Module):
