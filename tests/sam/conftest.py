@@ -1,6 +1,7 @@
 """A small SAM with every mechanism of the published one, random weights of sane size, prompts."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import torch
@@ -201,37 +202,39 @@ def vit_b_sizes():
     return VIT_B
 
 
+def build_own(sizes):
+    """Our network at those sizes, with fresh weights."""
+    return Sam(
+        ImageEncoderViT(
+            sizes.img_size,
+            sizes.patch_size,
+            embed_dim=sizes.embed_dim,
+            depth=sizes.depth,
+            num_heads=sizes.num_heads,
+            mlp_ratio=sizes.mlp_ratio,
+            out_chans=sizes.out_chans,
+            window_size=sizes.window_size,
+            global_attn_indexes=sizes.global_attn_indexes,
+        ),
+        PromptEncoder(
+            sizes.out_chans,
+            (sizes.side, sizes.side),
+            (sizes.img_size, sizes.img_size),
+            sizes.mask_in_chans,
+        ),
+        MaskDecoder(
+            transformer_dim=sizes.out_chans,
+            transformer=TwoWayTransformer(
+                2, sizes.out_chans, sizes.decoder_heads, sizes.decoder_mlp_dim
+            ),
+            iou_head_hidden_dim=sizes.iou_head_hidden_dim,
+        ),
+    ).eval()
+
+
 @pytest.fixture(scope="session")
 def build_small(sizes):
-    def build():
-        return Sam(
-            ImageEncoderViT(
-                sizes.img_size,
-                sizes.patch_size,
-                embed_dim=sizes.embed_dim,
-                depth=sizes.depth,
-                num_heads=sizes.num_heads,
-                mlp_ratio=sizes.mlp_ratio,
-                out_chans=sizes.out_chans,
-                window_size=sizes.window_size,
-                global_attn_indexes=sizes.global_attn_indexes,
-            ),
-            PromptEncoder(
-                sizes.out_chans,
-                (sizes.side, sizes.side),
-                (sizes.img_size, sizes.img_size),
-                sizes.mask_in_chans,
-            ),
-            MaskDecoder(
-                transformer_dim=sizes.out_chans,
-                transformer=TwoWayTransformer(
-                    2, sizes.out_chans, sizes.decoder_heads, sizes.decoder_mlp_dim
-                ),
-                iou_head_hidden_dim=sizes.iou_head_hidden_dim,
-            ),
-        ).eval()
-
-    return build
+    return partial(build_own, sizes)
 
 
 @pytest.fixture(scope="session")

@@ -7,20 +7,6 @@ from segwidget.sam.build import build_compact
 from segwidget.sam.fast.decoder import FastDecoder, for_each
 from segwidget.sam.sam import ImageFeatures
 
-KINDS = [
-    "point",
-    "points",
-    "box",
-    "box and points",
-    "mask",
-    "mask and points",
-    "mask and box",
-    "batch of points",
-    "batch of boxes",
-    "batch of boxes and points",
-    "batch of points and a mask each",
-]
-
 
 @pytest.fixture(scope="module")
 def one_image(small_sam):
@@ -33,9 +19,7 @@ def ask(decode, features, prompts):
     return decode(features, prompts.points, prompts.boxes, prompts.masks)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_float32_is_equal_up_to_rounding(small_sam, one_image, make_prompts, kind):
-    prompts = make_prompts(kind, small_sam.image_size)
+def test_float32_is_equal_up_to_rounding(small_sam, one_image, prompts):
     with torch.no_grad():
         expected, expected_iou = ask(small_sam.decode, one_image, prompts)
     fast = FastDecoder(small_sam)

@@ -179,6 +179,7 @@ class FastDecoder:
                 image = prepared.image
             else:
                 image = as_tokens(prepared.embedding + dense).to(self.dtype).contiguous()
+                image = image.expand(b, -1, -1)  # where all prompts have one mask
             queries = tokens
             for i, block in enumerate(self._blocks):
                 first = prepared if shared and i == 0 else None
