@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from segwidget.annotation import checks
 from segwidget.annotation.labels import LabelSet, LabelsLike, checked_name
-from segwidget.annotation.rle import Rle
+from segwidget.inference.rle import Rle
 from segwidget.errors import AnnotationError
 from segwidget.inference.prompts import Box, Point, Prompt, prompt_from_dict, prompt_to_dict
 from segwidget.media.image import Image

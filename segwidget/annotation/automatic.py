@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.labels import LabelSet, LabelsLike
-from segwidget.annotation.rle import Rle
+from segwidget.inference.rle import Rle
 from segwidget.inference.everything import EverythingSettings, Progress, Proposal, propose
 from segwidget.inference.everything.grid import make_crops
 from segwidget.inference.models import Model

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from segwidget.annotation.rle import Rle, unpack
+from segwidget.inference.rle import Rle, unpack
 from segwidget.compat.sam import Sam as CompatSam
 from segwidget.errors import PromptError
 from segwidget.inference.everything import EverythingSettings, Proposal, propose

@@ -34,19 +34,22 @@ class Candidate(NamedTuple):
 class Candidates:
     """The model's answer to a prompt, best first.
 
-    One ambiguous point has three candidates, by predicted IoU. A richer prompt has first the mask
-    of the single-mask token, then the two best of the other three.
+    One ambiguous point has the masks of the three tokens for such by predicted IoU, and behind them
+    that of the single-mask token. A richer prompt has the single mask first, then the other three.
 
     Attributes:
         low_res_logits: ``(C, s, s)`` float32; above 0 is the mask. May be given back to the model
             as a mask prompt.
         predicted_iou: ``(C,)`` float32.
         frame: how the image lies in the logits.
+        tokens: for each, which of the decoder's mask tokens it comes from: 0 the single-mask token,
+            1 to 3 those for ambiguous prompts. Empty where that is not known.
     """
 
     low_res_logits: NDArray[np.float32]
     predicted_iou: NDArray[np.float32]
     frame: Frame
+    tokens: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.predicted_iou)

@@ -26,7 +26,7 @@ from segwidget.inference.prompts import Box, Prompt, validate_prompts
 from segwidget.media.image import Image, ImageSource, open_image
 from segwidget.sam.sam import ImageFeatures
 
-MAX_CANDIDATES = 3
+MAX_CANDIDATES = 4
 
 
 class Predictor:
@@ -152,7 +152,7 @@ class Predictor:
             refine: use the kept logits; ``False`` answers as if nothing had been asked before.
 
         Returns:
-            Up to three candidates; see :class:`Candidates` for their order.
+            The candidates, one for each mask token; see :class:`Candidates` for their order.
 
         Raises:
             PromptError: no image is set, or the prompts are impossible.
@@ -190,7 +190,8 @@ class Predictor:
         order = ranking(scores, ambiguous)
         # Regression may overshoot what an IoU can be.
         predicted = np.clip(scores[order], 0, 1)
-        return Candidates(logits[0].float().cpu().numpy()[order], predicted, frame)
+        tokens = tuple(int(token) for token in order)
+        return Candidates(logits[0].float().cpu().numpy()[order], predicted, frame, tokens)
 
     def _require_prepared(self) -> Prepared:
         """What depends on the image alone, computed when it is first asked about."""
@@ -227,11 +228,11 @@ def checked_logits(mask_input: object, side: int) -> NDArray[np.float32]:
 
 
 def ranking(predicted_iou: NDArray[np.float32], ambiguous: bool) -> NDArray[np.intp]:
-    """Which of the four masks are shown, best first ("Segment Anything", section 3).
+    """In which order the four masks are shown, best first ("Segment Anything", section 3).
 
-    For an ambiguous prompt the three masks for such, by score; for a richer one the single mask
-    (index 0), and the others behind it.
+    For an ambiguous prompt the three masks for such, by score, and the single mask (index 0) behind
+    them; for a richer one the single mask before the three.
     """
     three = 1 + np.argsort(-predicted_iou[1:], kind="stable")
-    order = three if ambiguous else np.concatenate([[0], three])
-    return order[:MAX_CANDIDATES]
+    single = np.zeros(1, np.intp)
+    return np.concatenate([three, single] if ambiguous else [single, three])

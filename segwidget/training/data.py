@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from segwidget.annotation.formats.shards import read_shard
-from segwidget.annotation.rle import Rle
+from segwidget.inference.rle import Rle
 from segwidget.training.augment import recolor
 
 # How often a set is drawn. Natural photographs, whole partitions and parts count most, since they

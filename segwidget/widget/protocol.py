@@ -93,6 +93,7 @@ def candidates_to_json(candidates: Candidates, request: str, ms: float) -> dict[
     return {
         "request": request,
         "items": items,
+        "tokens": list(candidates.tokens),
         "shape": list(logits.shape),
         "scale": [sx, sy],
         "logits": quantize_logits(logits).tobytes(),

@@ -11,7 +11,7 @@ import pytest
 
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.labels import LabelSet
-from segwidget.annotation.rle import Rle
+from segwidget.inference.rle import Rle
 from segwidget.errors import AnnotationError, LabelError, PromptError
 from segwidget.inference.prompts import Point
 from segwidget.media.image import Image

@@ -107,7 +107,7 @@ def test_bad_input_is_refused_before_work_begins(picture):
 def test_a_proposal_becomes_an_annotation():
     proposal = Proposal(
         size=(12, 20),
-        counts=segwidget.annotation.rle.Rle.from_runs((12, 20), [30, 4, 206]).counts,
+        counts=segwidget.inference.rle.Rle.from_runs((12, 20), [30, 4, 206]).counts,
         box=(2.0, 6.0, 3.0, 10.0),
         area=4,
         predicted_iou=1.02,

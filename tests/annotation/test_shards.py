@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as PILImage
 
 from segwidget.annotation.formats.shards import read_shard
-from segwidget.annotation.rle import Rle
+from segwidget.inference.rle import Rle
 from segwidget.errors import FormatError, StoreError
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Locator
 from scipy import ndimage
 
-from segwidget.annotation.rle import Rle
+from segwidget.inference.rle import Rle
 from tests.browser.lab_driver import Kernel, LabPage
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image as PILImage
 
-from segwidget.annotation.rle import Rle
+from segwidget.inference.rle import Rle
 
 
 def draw_image(index, height=60, width=80):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image as PILImage
 
-from segwidget.annotation.rle import Rle
+from segwidget.inference.rle import Rle
 
 COLORS = ([230, 60, 40], [40, 90, 230], [60, 200, 80], [240, 220, 60])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from segwidget.annotation.rle import Rle
+from segwidget.inference.rle import Rle
 from segwidget.errors import FormatError
 from segwidget.training import data
 from segwidget.training.augment import recolor

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from segwidget.annotation.annotation import Annotation
-from segwidget.annotation.rle import Rle
+from segwidget.inference.rle import Rle
 from segwidget.errors import AnnotationError, ClosedError, LabelError, PromptError, SegwidgetError
 from segwidget.inference.embeddings import embedding_cache
 from segwidget.inference.everything import EverythingSettings, Progress, Proposal

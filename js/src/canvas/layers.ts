@@ -2,7 +2,7 @@
 // Every function draws one layer; shapes come in image pixels, line widths in CSS pixels.
 import type { BoxTuple, ImageTrait, Prompt } from "../host/traits";
 import { inkOn, rgba, safeColor } from "./color";
-import { markerSpot } from "./prompts";
+import { extentOf, markerSpot } from "./prompts";
 import type { Shape } from "./shapes";
 import { toStage, type Size, type Spot, type Viewport } from "./viewport";
 
@@ -244,11 +244,8 @@ function marker(frame: Frame, at: Spot, color: string, glyph: Glyph, large: bool
 /** A ring that spreads from the newest prompt while its answer is awaited; `phase` runs 0 to 1. */
 export function drawPulse(frame: Frame, prompt: Prompt, phase: number): void {
   const { context } = frame;
-  const spot =
-    prompt.type === "point"
-      ? { x: prompt.x, y: prompt.y }
-      : { x: (prompt.x0 + prompt.x1) / 2, y: (prompt.y0 + prompt.y1) / 2 };
-  const at = toStage(frame.view, spot);
+  const [x0, y0, x1, y1] = extentOf(prompt);
+  const at = toStage(frame.view, { x: (x0 + x1) / 2, y: (y0 + y1) / 2 });
   onStage(frame);
   context.beginPath();
   context.arc(at.x, at.y, 10 + 14 * phase, 0, 2 * Math.PI);

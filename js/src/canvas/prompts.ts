@@ -1,5 +1,6 @@
 // From places on the stage to prompts in the image, and from a place back to the prompt that lies there.
-import type { BoxPrompt, PointPrompt, Prompt } from "../host/traits";
+import { boxOfRuns, decodeRle } from "../codecs/rle";
+import type { BoxPrompt, BoxTuple, MaskPrompt, PointPrompt, Prompt } from "../host/traits";
 import { isInside, toImage, toStage, type Size, type Spot, type Viewport } from "./viewport";
 
 /** A pointer that moved less than this (CSS pixels) clicked; more, and it drew a box. */
@@ -44,9 +45,39 @@ export function boxBetween(view: Viewport, a: Spot, b: Spot, image: Size): BoxPr
   return box.x1 - box.x0 >= 1 && box.y1 - box.y0 >= 1 ? box : null;
 }
 
-/** Where a prompt's marker sits in the image: a point's own place, a box's top right corner. */
+/** The box around a prompt, in image pixels; a point's is the point. */
+export function extentOf(prompt: Prompt): BoxTuple {
+  switch (prompt.type) {
+    case "point":
+      return [prompt.x, prompt.y, prompt.x, prompt.y];
+    case "box":
+      return [prompt.x0, prompt.y0, prompt.x1, prompt.y1];
+    case "polygon": {
+      const xs = prompt.points.map(([x]) => x);
+      const ys = prompt.points.map(([, y]) => y);
+      return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
+    }
+    case "mask":
+      return extentOfMask(prompt);
+  }
+}
+
+const maskExtents = new WeakMap<MaskPrompt, BoxTuple>();
+
+/** Once a prompt: a mask is large, and markers are looked for at every move of the pointer. */
+function extentOfMask(prompt: MaskPrompt): BoxTuple {
+  let extent = maskExtents.get(prompt);
+  if (!extent) {
+    extent = boxOfRuns(decodeRle(prompt.rle.size, prompt.rle.counts));
+    maskExtents.set(prompt, extent);
+  }
+  return extent;
+}
+
+/** Where a prompt's marker sits in the image: a point's own place, else the top right corner. */
 export function markerSpot(prompt: Prompt): Spot {
-  return prompt.type === "point" ? { x: prompt.x, y: prompt.y } : { x: prompt.x1, y: prompt.y0 };
+  const [, y0, x1] = extentOf(prompt);
+  return prompt.type === "point" ? { x: prompt.x, y: prompt.y } : { x: x1, y: y0 };
 }
 
 /** The newest prompt whose marker lies under a stage place. */

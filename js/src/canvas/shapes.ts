@@ -1,8 +1,7 @@
 // Masks as vector shapes, made once and kept: candidates from logits, annotations from run lengths.
-import { bytesOf } from "../codecs/bytes";
 import { contoursOfCoverage, contoursOfLogits, type Ring } from "../codecs/contour";
 import { simplify } from "../codecs/simplify";
-import { gridAt } from "../codecs/logits";
+import { gridOf } from "../codecs/logits";
 import { contains, coverageOf, decodeRle, type Runs } from "../codecs/rle";
 import type {
   AnnotationTrait, BoxTuple, CandidatesTrait, ImageTrait, ProposalTrait, RleTrait,
@@ -31,23 +30,24 @@ function shapeOf(rings: readonly Ring[]): Shape {
 }
 
 // Keyed by the trait's value, which all views of a widget share: each answer is decoded once.
-const candidateShapes = new WeakMap<CandidatesTrait, (Shape | undefined)[]>();
+const candidateShapes = new WeakMap<CandidatesTrait, Map<number, { level: number; shape: Shape }>>();
 
+/** A candidate's outline where its logits cross `level`; the newest level of each is kept. */
 export function candidateShape(
   candidates: CandidatesTrait,
   index: number,
   image: ImageTrait,
+  level = 0,
 ): Shape | null {
-  if (index < 0 || index >= candidates.shape[0]) return null;
   let shapes = candidateShapes.get(candidates);
-  if (!shapes) candidateShapes.set(candidates, (shapes = []));
-  const known = shapes[index];
-  if (known) return known;
-  const bytes = bytesOf(candidates.logits);
-  const [count, height, width] = candidates.shape;
-  if (bytes.length < count * height * width) return null;
-  const grid = gridAt(bytes, candidates.shape, candidates.scale, index);
-  return (shapes[index] = shapeOf(contoursOfLogits(grid, image.width, image.height)));
+  if (!shapes) candidateShapes.set(candidates, (shapes = new Map()));
+  const known = shapes.get(index);
+  if (known?.level === level) return known.shape;
+  const grid = gridOf(candidates, index);
+  if (!grid) return null;
+  const shape = shapeOf(contoursOfLogits(grid, image.width, image.height, level));
+  shapes.set(index, { level, shape });
+  return shape;
 }
 
 /** What has a mask: a kept annotation, or a proposal. */

@@ -196,20 +196,22 @@ export function contoursOfLogits(
       values[r * columns + c] = grid.values[row * grid.width + column]!;
     }
   }
+  const [x0, y0, x1, y1] = grid.region ?? [0, 0, imageWidth, imageHeight];
   return contours({
     values,
-    xs: samplePositions(grid.width, grid.scale[0], imageWidth),
-    ys: samplePositions(grid.height, grid.scale[1], imageHeight),
+    xs: samplePositions(grid.width, grid.scale[0], x0, x1),
+    ys: samplePositions(grid.height, grid.scale[1], y0, y1),
     level,
     curved: true,
   });
 }
 
-function samplePositions(count: number, scale: number, extent: number): Float32Array {
+function samplePositions(count: number, scale: number, start: number, end: number): Float32Array {
   const at = new Float32Array(count + 4);
-  for (let i = 0; i < count; i++) at[i + 2] = Math.min((i + 0.5) / scale, extent);
-  at[count + 2] = extent;
-  at[count + 3] = extent;
+  at[0] = at[1] = start;
+  for (let i = 0; i < count; i++) at[i + 2] = Math.min(start + (i + 0.5) / scale, end);
+  at[count + 2] = end;
+  at[count + 3] = end;
   return at;
 }
 

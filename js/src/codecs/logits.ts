@@ -3,6 +3,9 @@
 // A byte q stands for sign(d) * 0.5 * (65^(|d| / 127) - 1) with d = q - 128: fine steps around zero,
 // where the mask's edge is, coarse ones far from it.
 
+import type { BoxTuple, CandidatesTrait } from "../host/traits";
+import { bytesOf } from "./bytes";
+
 const MU = 64;
 const SPAN = 0.5;
 
@@ -11,12 +14,16 @@ const LOGIT_OF_BYTE = Float32Array.from({ length: 256 }, (_, q) => {
   return Math.sign(d) * SPAN * ((1 + MU) ** (Math.abs(d) / 127) - 1);
 });
 
-/** A (height, width) grid of logits; the sample of image point (x, y) lies at (x * scale[0] - 0.5, ...). */
+/**
+ * A (height, width) grid of logits; the sample of image point (x, y) lies at
+ * ((x - region[0]) * scale[0] - 0.5, ...). Without a region it covers the whole image.
+ */
 export interface LogitGrid {
   values: Float32Array;
   width: number;
   height: number;
   scale: readonly [number, number];
+  region?: BoxTuple;
 }
 
 export function decodeLogits(quantized: Uint8Array): Float32Array {
@@ -35,6 +42,21 @@ export function encodeLogits(logits: Float32Array): Uint8Array {
     bytes[i] = 128 + d;
   }
   return bytes;
+}
+
+/** One candidate's logits, whoever answered; null where the message is short of bytes. */
+export function gridOf(candidates: CandidatesTrait, index: number): LogitGrid | null {
+  const { logits, shape, scale, region } = candidates;
+  const [count, height, width] = shape;
+  if (index < 0 || index >= count) return null;
+  const size = height * width;
+  const plain = logits instanceof Float32Array;
+  const numbers = plain ? logits : bytesOf(logits);
+  if (numbers.length < count * size) return null;
+  const grid = plain
+    ? { values: logits.subarray(index * size, (index + 1) * size), width, height, scale }
+    : gridAt(numbers as Uint8Array, shape, scale, index);
+  return region ? { ...grid, region } : grid;
 }
 
 /** One candidate's grid out of the (C, h, w) bytes. */
@@ -57,8 +79,9 @@ export function gridAt(
 /** Bilinear logit at image point (x, y); the grid's edge samples reach outward. */
 export function logitAt(grid: LogitGrid, x: number, y: number): number {
   const { values, width, height, scale } = grid;
-  const u = Math.min(Math.max(x * scale[0] - 0.5, 0), width - 1);
-  const v = Math.min(Math.max(y * scale[1] - 0.5, 0), height - 1);
+  const [ox, oy] = grid.region ?? [0, 0];
+  const u = Math.min(Math.max((x - ox) * scale[0] - 0.5, 0), width - 1);
+  const v = Math.min(Math.max((y - oy) * scale[1] - 0.5, 0), height - 1);
   const u0 = Math.floor(u);
   const v0 = Math.floor(v);
   const u1 = Math.min(u0 + 1, width - 1);
@@ -70,12 +93,18 @@ export function logitAt(grid: LogitGrid, x: number, y: number): number {
   return top * (1 - fv) + bottom * fv;
 }
 
-/** The mask (1 inside) at the image's full size, row by row: bilinear logit above zero. */
-export function maskOf(grid: LogitGrid, imageWidth: number, imageHeight: number): Uint8Array {
+/** The mask (1 inside) at the image's full size, row by row: bilinear logit above `level`. */
+export function maskOf(
+  grid: LogitGrid,
+  imageWidth: number,
+  imageHeight: number,
+  level = 0,
+): Uint8Array {
   const mask = new Uint8Array(imageWidth * imageHeight);
-  for (let y = 0; y < imageHeight; y++) {
-    for (let x = 0; x < imageWidth; x++) {
-      mask[y * imageWidth + x] = logitAt(grid, x + 0.5, y + 0.5) > 0 ? 1 : 0;
+  const [x0, y0, x1, y1] = grid.region ?? [0, 0, imageWidth, imageHeight];
+  for (let y = y0; y < y1; y++) {
+    for (let x = x0; x < x1; x++) {
+      mask[y * imageWidth + x] = logitAt(grid, x + 0.5, y + 0.5) > level ? 1 : 0;
     }
   }
   return mask;

@@ -79,6 +79,23 @@ export function encodeMask(mask: Uint8Array, width: number, height: number): str
   return encodeCounts(counts);
 }
 
+/** The tight box `[x0, y0, x1, y1]` of a mask; zeros where it is empty. */
+export function boxOfRuns({ ends, width, height }: Runs): [number, number, number, number] {
+  let [x0, y0, x1, y1] = [width, height, 0, 0];
+  for (let run = 1; run < ends.length; run += 2) {
+    const from = ends[run - 1]!;
+    const last = ends[run]! - 1;
+    if (last < from) continue;
+    const left = Math.floor(from / height);
+    const right = Math.floor(last / height);
+    x0 = Math.min(x0, left);
+    x1 = Math.max(x1, right + 1);
+    y0 = right > left ? 0 : Math.min(y0, from - left * height);
+    y1 = right > left ? height : Math.max(y1, last - left * height + 1);
+  }
+  return x1 === 0 ? [0, 0, 0, 0] : [x0, y0, x1, y1];
+}
+
 /** Whether the pixel under image point (x, y) belongs to the mask. */
 export function contains(runs: Runs, x: number, y: number): boolean {
   const column = Math.floor(x);

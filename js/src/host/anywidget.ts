@@ -1,7 +1,7 @@
 // Thin adapter: an anywidget model seen as a `Host`.
 import type { AnyModel } from "@anywidget/types";
 import type { Host } from "./host";
-import { DEFAULT_TRAITS, type Intent, type Traits } from "./traits";
+import { DEFAULT_TRAITS, type Delivery, type Intent, type Traits } from "./traits";
 
 export type SegmenterModel = AnyModel<Record<string, unknown>>;
 
@@ -24,5 +24,17 @@ export function hostOf(model: SegmenterModel): Host {
     send(intent: Intent): void {
       model.send(intent);
     },
+    onDelivery(listener): () => void {
+      const heard = (content: unknown, buffers: readonly DataView[]): void => {
+        if (isDelivery(content)) listener(content, buffers ?? []);
+      };
+      model.on("msg:custom", heard);
+      return () => model.off("msg:custom", heard);
+    },
   };
+}
+
+function isDelivery(content: unknown): content is Delivery {
+  const op = (content as Partial<Delivery> | null)?.op;
+  return op === "part" || op === "tile";
 }

@@ -7,7 +7,7 @@ import { FAKE_MODELS, FakeModels } from "./fake_models";
 import type { Host } from "./host";
 import {
   DEFAULT_TRAITS, type AnnotationTrait, type CandidatesTrait, type Intent, type LabelTrait,
-  type NoticeTrait, type Prompt, type ProposalTrait, type Traits,
+  type Delivery, type NoticeTrait, type Prompt, type ProposalTrait, type Traits,
 } from "./traits";
 
 interface Snapshot {
@@ -18,6 +18,8 @@ interface Snapshot {
   labels: LabelTrait[];
   label: string;
 }
+
+type Deliver = (delivery: Delivery, buffers: readonly DataView[]) => void;
 
 export interface FakeKernelOptions {
   pixels: Pixels;
@@ -44,6 +46,7 @@ export class FakeKernel implements Host {
 
   readonly #traits: Traits;
   readonly #listeners = new Map<keyof Traits, Set<() => void>>();
+  readonly #receivers = new Set<Deliver>();
   readonly #pixels: Pixels;
   readonly #delay: number;
   readonly #grid: number;
@@ -80,9 +83,19 @@ export class FakeKernel implements Host {
     return () => listeners.delete(listener);
   }
 
+  onDelivery(listener: Deliver): () => void {
+    this.#receivers.add(listener);
+    return () => this.#receivers.delete(listener);
+  }
+
+  /** From the kernel's side: bytes that were asked for. */
+  deliver(delivery: Delivery, buffers: readonly DataView[]): void {
+    for (const receive of [...this.#receivers]) receive(delivery, buffers);
+  }
+
   /** How many listeners are left: a closed view must leave none. */
   get listenerCount(): number {
-    return [...this.#listeners.values()].reduce((sum, set) => sum + set.size, 0);
+    return [...this.#listeners.values()].reduce((sum, set) => sum + set.size, this.#receivers.size);
   }
 
   /** From the kernel's side: several traits in one message. */

@@ -1,5 +1,5 @@
 // What the front end asks of the program around it, whichever notebook that is.
-import type { Intent, Traits } from "./traits";
+import type { Delivery, Intent, Traits } from "./traits";
 
 export interface Host {
   /** The trait's value, or its default where the kernel has not set one. */
@@ -10,4 +10,8 @@ export interface Host {
   on(name: keyof Traits, listener: () => void): () => void;
   /** Sends an intent. Throws where the connection is closed. */
   send(intent: Intent): void;
+  /** Calls `listener` with every delivery and its bytes; returns the way to stop. */
+  onDelivery(listener: (delivery: Delivery, buffers: readonly DataView[]) => void): () => void;
+  /** There is no kernel behind it: only what the page can do itself is offered. */
+  readonly standalone?: boolean;
 }

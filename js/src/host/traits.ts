@@ -17,7 +17,21 @@ export interface BoxPrompt {
   y1: number;
 }
 
-export type Prompt = PointPrompt | BoxPrompt;
+/** Drawn roughly around the thing; the answer's outline stays within `tolerance` pixels of it. */
+export interface PolygonPrompt {
+  type: "polygon";
+  /** Corners in image pixels, at least three; the last one joins the first. */
+  points: [number, number][];
+  tolerance: number;
+}
+
+/** A binary mask of any origin, to start from. */
+export interface MaskPrompt {
+  type: "mask";
+  rle: RleTrait;
+}
+
+export type Prompt = PointPrompt | BoxPrompt | PolygonPrompt | MaskPrompt;
 
 /** `[x0, y0, x1, y1]` in pixels of the original image. */
 export type BoxTuple = [number, number, number, number];
@@ -33,6 +47,15 @@ export interface ImageTrait {
   preview_width: number;
   preview_height: number;
   data: Bytes;
+  /** Where the preview is coarser than the image: its finer pixels, to be asked for tile by tile. */
+  tiles?: TilesTrait | null;
+}
+
+/** A pyramid: level 0 is the image itself, each further one half as large. */
+export interface TilesTrait {
+  /** Side of a tile in pixels; those at the right and lower edge are smaller. */
+  size: number;
+  levels: number;
 }
 
 export interface CandidateItem {
@@ -46,14 +69,83 @@ export interface CandidatesTrait {
   /** The request that these candidates answer. */
   request: string;
   items: CandidateItem[];
+  /** For each item the mask token that it comes from: 0 the single mask, 1 to 3 whole, part, sub-part. */
+  tokens?: number[];
   /** (C, h, w) of `logits`. */
   shape: [number, number, number];
   /** Low-resolution samples per image pixel, along x and along y. */
   scale: [number, number];
-  /** uint8 (C, h, w), mu-law quantized logits. */
-  logits: Bytes;
-  /** The kernel's time for this answer, in milliseconds. */
+  /** The part of the image that the logits cover, where that is not all of it. */
+  region?: BoxTuple;
+  /** uint8 (C, h, w), mu-law quantized logits; plain numbers where this page has answered. */
+  logits: Bytes | Float32Array;
+  /** The answer's own time, in milliseconds. */
   ms: number;
+  /** Who answered: this page, or the kernel where this is left out. */
+  by?: "page";
+}
+
+/** A thing that the kernel sends once, in pieces, and that the page may keep by its `key`. */
+export interface PartTrait {
+  /** Names the content: equal keys are equal bytes. */
+  key: string;
+  /** As it travels, and when it is unpacked. */
+  bytes: number;
+  unpacked: number;
+  encoding: "gzip" | "none";
+}
+
+/** What a page needs to answer prompts itself; null where only the kernel can. */
+export interface DecoderTrait {
+  /** The worker's script and ONNX Runtime's wasm. */
+  script: PartTrait;
+  wasm: PartTrait;
+  /** The graphs: what depends on the image (and on a mask prompt), and what depends on the prompts. */
+  prepare: PartTrait;
+  decode: PartTrait;
+  /** float16 embeddings of the present image (or region), one after the other. */
+  embedding: PartTrait;
+  /** Name and shape of each of them. */
+  tensors: { name: string; shape: number[] }[];
+  frame: FrameTrait;
+}
+
+/** How the image (or a region of it) lies in the network's input. */
+export interface FrameTrait {
+  /** `[x0, y0, x1, y1]`: what was embedded, in image pixels. */
+  region: BoxTuple;
+  /** Input pixels per image pixel, along x and y. */
+  input_scale: [number, number];
+  /** Side of the low-resolution logits. */
+  logits_size: number;
+  /** Rows and columns of them that the image covers. */
+  logits_shape: [number, number];
+  /** Low-resolution samples per image pixel, along x and y. */
+  logits_scale: [number, number];
+}
+
+/** How masks are drawn. */
+export interface AppearanceTrait {
+  /** 0 to 1: of kept masks. */
+  opacity: number;
+  show: "both" | "fill" | "outline";
+  color_by: "label" | "object";
+}
+
+/** Which of an ambiguous click's masks is picked first. */
+export type Level = "best" | "whole" | "part" | "subpart";
+
+/** A picture that shows what the network does, made when it is asked for. */
+export interface InsightTrait {
+  kind: "pca" | "attention";
+  /** The request whose prompts it speaks of; empty where it speaks of the image alone. */
+  request: string;
+  width: number;
+  height: number;
+  /** PNG files, one for each title. */
+  pictures: { title: string; data: Bytes }[];
+  /** The part of the image that they show. */
+  region: BoxTuple;
 }
 
 export interface LabelTrait {
@@ -168,6 +260,16 @@ export interface Traits {
   download: DownloadTrait;
   notice: NoticeTrait | null;
   height: number;
+  decoder: DecoderTrait | null;
+  /** The part of the image that is embedded on its own; null for the whole. */
+  region: BoxTuple | null;
+  level: Level;
+  /** What is kept takes nothing from what was kept before. */
+  protect: boolean;
+  appearance: AppearanceTrait;
+  /** Keys that Python has given to verbs. */
+  keys: Record<string, string[]>;
+  insight: InsightTrait | null;
 }
 
 /** What stands in for a trait that the kernel has not set. */
@@ -190,11 +292,38 @@ export const DEFAULT_TRAITS: Traits = {
   download: { name: "", done: 0, total: 0, state: "idle", message: "" },
   notice: null,
   height: 480,
+  decoder: null,
+  region: null,
+  level: "best",
+  protect: false,
+  appearance: { opacity: 0.3, show: "both", color_by: "label" },
+  keys: {},
+  insight: null,
 };
 
 /** Custom messages from browser to kernel. Their whole effect comes back through traits. */
 export type Intent =
-  | { op: "keep"; request: string; picked: number }
+  | { op: "keep"; request: string; picked: number; threshold?: number }
+  /** Keeps what this page has answered itself: all that the kernel needs to answer it again. */
+  | {
+      op: "keep_draft"; id: string; prompts: Prompt[]; picks: number[]; picked: number;
+      label: string; threshold: number; seconds: number;
+    }
+  | { op: "paint"; id: string; add: boolean; radius: number; points: [number, number][] }
+  | { op: "tidy"; ids: string[]; holes: number; islands: number }
+  | {
+      op: "combine"; id: string; how: "add" | "subtract" | "intersect";
+      request: string; picked: number; threshold?: number;
+    }
+  | { op: "reorder"; ids: string[]; to: "front" | "back" | "forward" | "backward" }
+  | { op: "start_from"; id: string }
+  | { op: "propose_boxes"; boxes: BoxTuple[] }
+  | { op: "focus_region"; box: BoxTuple }
+  | { op: "leave_region" }
+  /** Answered by a message with the piece's bytes. */
+  | { op: "part"; key: string; piece: number }
+  | { op: "tile"; level: number; column: number; row: number }
+  | { op: "insight"; kind: InsightTrait["kind"] }
   | { op: "clear" }
   | { op: "undo" }
   | { op: "redo" }
@@ -210,3 +339,8 @@ export type Intent =
   | { op: "download_model"; name: string }
   | { op: "cancel_download" }
   | { op: "dismiss"; id: string };
+
+/** Custom messages from kernel to browser: bytes that were asked for, and that may be asked for again. */
+export type Delivery =
+  | { op: "part"; key: string; piece: number; pieces: number; error?: string }
+  | { op: "tile"; level: number; column: number; row: number; mime: string; error?: string };

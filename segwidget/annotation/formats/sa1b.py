@@ -20,7 +20,7 @@ from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.atomic import write_atomically
 from segwidget.annotation.formats.coco import read_json
 from segwidget.annotation.labels import DEFAULT_NAME
-from segwidget.annotation.rle import Rle
+from segwidget.inference.rle import Rle
 from segwidget.errors import FormatError, SegwidgetError
 from segwidget.inference.prompts import Point
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwidget.annotation.rle import Rle
+from segwidget.inference.rle import Rle
 from segwidget.errors import AnnotationError, FormatError, ImageError, StoreError
 from segwidget.media.decoding import decode_file
 
