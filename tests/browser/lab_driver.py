@@ -1,6 +1,6 @@
 """Drives a real JupyterLab in a headless Chromium.
 
-* `LabServer`: an isolated server on loopback, with every user directory of its own.
+* `Server`: a process on loopback, with every user directory of its own; `LabServer` is one.
 * `chromium()`: a browser through Playwright's sync API.
 * `LabPage`: opens a notebook and runs it.
 * `Kernel`: a second client on the same kernel, to ask for Python's side of things.
@@ -24,7 +24,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import nbformat
 from jupyter_client import BlockingKernelClient
@@ -57,19 +57,27 @@ def free_port() -> int:
         return port
 
 
-class LabServer:
-    """`jupyter lab`, with every user directory redirected to `home`."""
+AnyServer = TypeVar("AnyServer", bound="Server")
 
-    def __init__(self, home: Path, theme: str | None = None) -> None:
-        self.home, self.theme = home, theme
+
+class Server:
+    """A process that serves pages, with every user directory redirected to `home`."""
+
+    ready_path = "/api/status"
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
         self.root, self.runtime = home / "root", home / "runtime"
         self.token = secrets.token_hex(16)
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, timeout: float = 90) -> LabServer:
+    def start(self: AnyServer, timeout: float = 90) -> AnyServer:
         directories = {
             "HOME": self.home,
+            "XDG_CONFIG_HOME": self.home / "config",
+            "XDG_STATE_HOME": self.home / "state",
+            "XDG_CACHE_HOME": self.home / "cache",
             "JUPYTER_CONFIG_DIR": self.home / "config",
             "JUPYTER_DATA_DIR": self.home / "data",
             "JUPYTER_RUNTIME_DIR": self.runtime,
@@ -100,11 +108,62 @@ class LabServer:
         raise RuntimeError((self.home / "server.log").read_text()[-4000:])
 
     def _command(self) -> list[str]:
+        raise NotImplementedError
+
+    def _write_settings(self) -> None:
+        """What a person would have set by hand."""
+
+    def _answers_within(self, timeout: float) -> bool:
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if self.process is None or self.process.poll() is not None:
+                return False
+            with contextlib.suppress(OSError, urllib.error.URLError):
+                self._open(self.ready_path).close()
+                return True
+            time.sleep(POLL_SECONDS)
+        return False
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def _open(self, path: str) -> Any:
+        request = urllib.request.Request(
+            self.url + path, headers={"Authorization": f"token {self.token}"}
+        )
+        return urllib.request.urlopen(request, timeout=10)
+
+    def api(self, path: str) -> Any:
+        with self._open(path) as response:
+            return json.load(response)
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()  # the server shuts its kernels down
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait(5)
+
+
+class LabServer(Server):
+    """`jupyter lab`, or another application on the same server."""
+
+    app = "lab"
+    page_path = "/doc/tree"
+
+    def __init__(self, home: Path, theme: str | None = None) -> None:
+        super().__init__(home)
+        self.theme = theme
+
+    def _command(self) -> list[str]:
         return [
             sys.executable,
             "-m",
             "jupyter",
-            "lab",
+            self.app,
             "--no-browser",
             "--ServerApp.ip=127.0.0.1",
             f"--ServerApp.port={self.port}",
@@ -117,6 +176,7 @@ class LabServer:
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
             "--LabApp.extension_manager=readonly",
             "--LabApp.expose_app_in_browser=True",
+            "--JupyterNotebookApp.expose_app_in_browser=True",
         ]
 
     def _write_settings(self) -> None:
@@ -136,28 +196,6 @@ class LabServer:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(value))
 
-    def _answers_within(self, timeout: float) -> bool:
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            if self.process is None or self.process.poll() is not None:
-                return False
-            with contextlib.suppress(OSError, urllib.error.URLError):
-                self.api("/api/status")
-                return True
-            time.sleep(POLL_SECONDS)
-        return False
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def api(self, path: str) -> Any:
-        request = urllib.request.Request(
-            self.url + path, headers={"Authorization": f"token {self.token}"}
-        )
-        with urllib.request.urlopen(request, timeout=10) as response:
-            return json.load(response)
-
     def write_notebook(self, name: str, cells: list[str]) -> None:
         notebook = nbformat.v4.new_notebook(
             cells=[nbformat.v4.new_code_cell(cell) for cell in cells]
@@ -174,15 +212,6 @@ class LabServer:
             if session["path"].endswith(name):
                 return Kernel(self.runtime / f"kernel-{session['kernel']['id']}.json")
         raise LookupError(name)
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()  # the server shuts its kernels down
-            try:
-                self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait(5)
 
 
 class Kernel:
@@ -247,8 +276,8 @@ class LabPage:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
 
     def open(self, name: str, timeout: float = 90_000) -> LabPage:
-        address = f"{self.server.url}/lab/tree/{name}?token={self.server.token}&reset"
-        self.page.goto(address.replace("/lab/tree/", "/doc/tree/"), timeout=timeout)
+        address = f"{self.server.url}{self.server.page_path}/{name}"
+        self.page.goto(f"{address}?token={self.server.token}&reset", timeout=timeout)
         self.wait_until_connected(timeout)
         return self
 

@@ -4,33 +4,36 @@ from __future__ import annotations
 
 import base64
 import io
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Locator
+from playwright.sync_api import Frame, Locator, Page
 from scipy import ndimage
 
 from segwidget.inference.rle import Rle
 from tests.browser.lab_driver import Kernel, LabPage
 
 
-class Stage:
-    """One view of a Segmenter called `seg` in the kernel.
+AnyView = TypeVar("AnyView", bound="View")
+
+
+class View:
+    """One view of a Segmenter in a page, wherever that page comes from.
 
     Coordinates are the image's, as everywhere in segwidget.
     """
 
-    def __init__(self, lab: LabPage, kernel: Kernel, view: int = 0) -> None:
-        self.lab, self.kernel, self.page = lab, kernel, lab.page
-        self.root = lab.page.get_by_test_id("segwidget-root").nth(view)
+    def __init__(self, page: Page | Frame, view: int = 0) -> None:
+        self.page: Any = page
+        self.root = page.get_by_test_id("segwidget-root").nth(view)
         self.canvas = self.part("segwidget-canvas")
 
     def part(self, name: str) -> Locator:
         return self.root.get_by_test_id(name)
 
-    def ready(self) -> Stage:
+    def ready(self: AnyView) -> AnyView:
         """Wait until the picture is painted and the model is there."""
         self.canvas.wait_for(timeout=90_000)
         self.wait_for("root.dataset.painted === 'true' && root.dataset.state === 'ready'", 90_000)
@@ -114,6 +117,14 @@ class Stage:
         y = (float(at["originY"]) * ratio + (np.arange(height) + 0.5) * scale).astype(int)
         mask: NDArray[np.bool_] = settled[np.ix_(y, x)]
         return mask
+
+
+class Stage(View):
+    """One view of a Segmenter called `seg` in a notebook's kernel."""
+
+    def __init__(self, lab: LabPage, kernel: Kernel, view: int = 0) -> None:
+        super().__init__(lab.page, view)
+        self.lab, self.kernel = lab, kernel
 
     def kernel_mask(self, index: int = -1) -> NDArray[np.bool_]:
         """A kept mask, from the kernel."""
