@@ -7,6 +7,7 @@ import type { Host } from "./host/host";
 import { createActions } from "./state/actions";
 import { announceChanges } from "./state/announce";
 import { announceModels } from "./state/models";
+import { createHoverPreview } from "./state/hover";
 import { createStore } from "./state/store";
 import { createViewState } from "./state/view_state";
 import { App } from "./ui/App";
@@ -26,6 +27,7 @@ export function mountSegmenter(host: Host, element: HTMLElement): () => void {
   const view = createViewState(store);
   const actions = createActions(store, view);
   const preview = createPreview(store, view);
+  const hover = createHoverPreview(store, view, undefined);
   const shapes = new MaskShapes();
   const proposalShapes = new MaskShapes();
   followTheme(root, view.dark, control.signal);
@@ -34,7 +36,8 @@ export function mountSegmenter(host: Host, element: HTMLElement): () => void {
     announceChanges(store, view),
     announceModels(store, view),
     effect(() => {
-      root.dataset["busy"] = String(store.waiting.value);
+      // What automation waits for: the kernel knows what the page shows.
+      root.dataset["busy"] = String(store.unconfirmed.value);
       root.dataset["state"] = store.status.value.state;
       root.dataset["mode"] = view.mode.value;
     }),
@@ -47,7 +50,7 @@ export function mountSegmenter(host: Host, element: HTMLElement): () => void {
   ];
 
   const widget: Widget = {
-    root, store, view, actions, preview, shapes, proposalShapes,
+    root, store, view, actions, preview, hover, shapes, proposalShapes,
     focusStage: () =>
       root.querySelector<HTMLElement>("canvas.sw-canvas")?.focus({ preventScroll: true }),
   };
@@ -65,6 +68,7 @@ export function mountSegmenter(host: Host, element: HTMLElement): () => void {
     actions.dispose();
     view.proposals.dispose();
     preview.dispose();
+    hover.dispose();
     shapes.clear();
     proposalShapes.clear();
     store.dispose();

@@ -46,6 +46,7 @@ export interface MaskStyle {
   width: number;
   /** How much wider the dark line below is, by default 1.5. */
   casing?: number;
+  dash?: readonly number[];
 }
 
 export const keptStyle = (color: string, quiet: boolean): MaskStyle => ({
@@ -81,6 +82,23 @@ export const candidateStyle = (color: string): MaskStyle => ({
   width: 1.75,
 });
 
+/** What a click would answer: lighter than a candidate, so that nobody takes it for one. */
+export const previewStyle = (color: string): MaskStyle => ({
+  color,
+  fill: 0.3,
+  line: rgba("#ffffff", 0.85),
+  width: 1.25,
+  dash: [5, 4],
+});
+/** Kept in this page; the kernel has yet to confirm it. */
+export const pendingStyle = (color: string): MaskStyle => ({
+  color,
+  fill: 0.3,
+  line: safeColor(color),
+  width: 1.5,
+  dash: [3, 3],
+});
+
 export function drawMask(frame: Frame, shape: Shape, style: MaskStyle): void {
   const { context, view } = frame;
   inImage(frame);
@@ -95,7 +113,9 @@ export function drawMask(frame: Frame, shape: Shape, style: MaskStyle): void {
   }
   context.strokeStyle = style.line;
   context.lineWidth = style.width / view.scale;
+  if (style.dash) context.setLineDash(style.dash.map((length) => length / view.scale));
   context.stroke(shape.path);
+  if (style.dash) context.setLineDash([]);
 }
 
 /** A hidden annotation that is hovered in the list: its outline only, dashed. */

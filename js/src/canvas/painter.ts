@@ -2,6 +2,7 @@
 import { effect } from "@preact/signals";
 import type { ImageTrait, ProposalTrait } from "../host/traits";
 import type { Actions } from "../state/actions";
+import type { HoverPreview } from "../state/hover";
 import type { Store } from "../state/store";
 import type { ViewState } from "../state/view_state";
 import { formatArea, formatScore } from "../ui/format";
@@ -25,6 +26,7 @@ export function createPainter(
   view: ViewState,
   actions: Actions,
   preview: Preview,
+  hover: HoverPreview,
   shapes: MaskShapes,
   proposalShapes: MaskShapes,
 ): Painter {
@@ -67,7 +69,13 @@ export function createPainter(
     const candidates = store.shown.peek();
     const quiet = store.prompts.peek().length > 0;
     paintKept(frame, image, candidates !== null);
+    paintPending(frame, image);
     paintProposals(frame, image, quiet);
+    const pointed = hover.candidates.peek();
+    if (pointed && !candidates && !quiet) {
+      const shape = candidateShape(pointed, hover.index.peek(), image);
+      if (shape) layers.drawMask(frame, shape, layers.previewStyle(store.currentLabel.peek().color));
+    }
     if (candidates) {
       const index = view.hoveredCandidate.peek() ?? store.picked.peek();
       const shape = candidateShape(candidates, index, image);
@@ -93,6 +101,13 @@ export function createPainter(
       (a) => layers.keptStyle(store.colorOf(a.label), quiet),
       [annotations, store.labels.peek(), quiet],
     );
+  }
+
+  function paintPending(frame: layers.Frame, image: ImageTrait): void {
+    for (const { label, candidates, picked, threshold } of store.local.pending.peek()) {
+      const shape = candidateShape(candidates, picked, image, threshold);
+      if (shape) layers.drawMask(frame, shape, layers.pendingStyle(store.colorOf(label)));
+    }
   }
 
   /** All proposals, and on top of them those that a click or a band would keep. */
@@ -153,13 +168,16 @@ export function createPainter(
     root.dataset["painted"] = painted;
     const shown = store.shown.peek();
     root.dataset["request"] = shown?.request ?? "";
+    root.dataset["preview"] = String(hover.candidates.peek() !== null);
+    root.dataset["pending"] = String(store.local.pending.peek().length);
     root.dataset["proposals"] = String(view.proposals.shown.peek().length);
     root.dataset["pointed"] = view.proposals.hovered.peek() ?? "";
     if (shown && view.lastAnswer.peek()?.request !== shown.request) {
       const sent = actions.sentAt(shown.request);
       view.lastAnswer.value = {
         request: shown.request,
-        kernelMs: shown.ms,
+        ownMs: shown.ms,
+        by: shown.by ?? "kernel",
         totalMs: sent === undefined ? null : performance.now() - sent,
       };
     }
@@ -170,7 +188,8 @@ export function createPainter(
       store.image, store.prompts, store.picked, store.shown, store.waiting, store.annotations,
       store.labels, store.currentLabel, view.viewport, view.stage, view.rubberBand,
       view.hoveredCandidate, view.hoveredAnnotation, view.hoveredPrompt, preview.bitmap,
-      view.proposals.shown, view.proposals.hovered, view.proposals.band,
+      view.proposals.shown, view.proposals.hovered, view.proposals.band, store.local.pending,
+      hover.candidates, hover.index,
     ]) {
       void changed.value;
     }

@@ -306,7 +306,7 @@ export type Intent =
   | { op: "keep"; request: string; picked: number; threshold?: number }
   /** Keeps what this page has answered itself: all that the kernel needs to answer it again. */
   | {
-      op: "keep_draft"; id: string; prompts: Prompt[]; picks: number[]; picked: number;
+      op: "keep_draft"; id: string; request: string; prompts: Prompt[]; picks: number[]; picked: number;
       label: string; threshold: number; seconds: number;
     }
   | { op: "paint"; id: string; add: boolean; radius: number; points: [number, number][] }

@@ -2,6 +2,7 @@
 import { effect } from "@preact/signals";
 import type { BoxTuple, Intent, Prompt, Traits } from "../host/traits";
 import { fit, pan, toStage, zoomAt, type Spot } from "../canvas/viewport";
+import { createDraft, type PageDecoder } from "./draft";
 import { stepFrom } from "./proposals";
 import type { Store } from "./store";
 import type { ViewState } from "./view_state";
@@ -49,10 +50,8 @@ export interface Actions {
   dispose(): void;
 }
 
-export function createActions(store: Store, view: ViewState): Actions {
-  let counter = 0;
+export function createActions(store: Store, view: ViewState, decoder?: PageDecoder): Actions {
   let silence: ReturnType<typeof setTimeout> | undefined;
-  let sent: { request: string; at: number } | undefined;
   let afterAnswer: Intent[] = [];
   let gaveUp = false;
 
@@ -77,11 +76,12 @@ export function createActions(store: Store, view: ViewState): Actions {
   // Notebooks hold trait updates back while the kernel works, but pass messages on at once. An intent
   // about the draft therefore waits for the answer to the draft, or it would overtake its own click.
   const sendInTurn = (intent: Intent): void => {
-    if (store.waiting.peek() && !gaveUp) afterAnswer.push(intent);
+    if (store.unconfirmed.peek() && !gaveUp) afterAnswer.push(intent);
     else send(intent);
   };
+  const draft = createDraft(store, view.id, { set, send }, decoder);
   const stopQueue = effect(() => {
-    if (store.waiting.value) return;
+    if (store.unconfirmed.value) return;
     clearTimeout(silence);
     gaveUp = false;
     if (view.localNotice.peek()?.code === "no_answer") view.localNotice.value = null;
@@ -97,7 +97,7 @@ export function createActions(store: Store, view: ViewState): Actions {
     const atWork = state === "loading" || state === "embedding" || state === "busy";
     const limit = atWork ? SILENCE_AT_WORK_MS : SILENCE_MS;
     silence = setTimeout(() => {
-      if (!store.waiting.peek()) return;
+      if (!store.waiting.peek()) return; // answered, if only by this page: what is queued stays queued
       afterAnswer = [];
       gaveUp = true;
       tell(
@@ -109,10 +109,8 @@ export function createActions(store: Store, view: ViewState): Actions {
   };
 
   const setPrompts = (prompts: Prompt[]): void => {
-    const request = `${view.id}-${++counter}`;
-    sent = { request, at: performance.now() };
     view.hoveredCandidate.value = null;
-    set({ prompts, request });
+    draft.ask(prompts);
     watchSilence();
   };
 
@@ -145,7 +143,7 @@ export function createActions(store: Store, view: ViewState): Actions {
     pick(index) {
       const count = store.shown.peek()?.items.length ?? 0;
       if (index < 0 || index >= count || index === store.picked.peek()) return;
-      set({ picked: index });
+      draft.pick(index);
     },
     pickBy(step) {
       const count = store.shown.peek()?.items.length ?? 0;
@@ -156,12 +154,15 @@ export function createActions(store: Store, view: ViewState): Actions {
       // Nothing is kept that was not on screen: while an answer is awaited this does nothing.
       if (!shown || !store.settled.peek() || shown.items.length === 0) return;
       view.hoveredCandidate.value = null;
+      if (draft.keep(0)) return;
       send({ op: "keep", request: shown.request, picked: store.picked.peek() });
     },
     clear() {
-      if (store.prompts.peek().length > 0) sendInTurn({ op: "clear" });
+      if (store.prompts.peek().length > 0 && !draft.clear()) sendInTurn({ op: "clear" });
     },
-    undo: () => sendInTurn({ op: "undo" }),
+    undo() {
+      if (!draft.undo()) sendInTurn({ op: "undo" });
+    },
     redo: () => sendInTurn({ op: "redo" }),
     chooseLabel(name) {
       if (name !== store.label.peek()) set({ label: name });
@@ -238,8 +239,9 @@ export function createActions(store: Store, view: ViewState): Actions {
     toggleMode() {
       view.mode.value = view.mode.peek() === "include" ? "exclude" : "include";
     },
-    sentAt: (request) => (sent?.request === request ? sent.at : undefined),
+    sentAt: draft.sentAt,
     dispose() {
+      draft.dispose();
       stopQueue();
       clearTimeout(silence);
       afterAnswer = [];

@@ -1,16 +1,43 @@
 // The kernel's traits as signals, and what follows from them. Nothing here belongs to one view.
 import { batch, computed, effect, signal, type ReadonlySignal, type Signal } from "@preact/signals";
 import type { Host } from "../host/host";
-import { DEFAULT_TRAITS, type CandidatesTrait, type LabelTrait, type ProposalTrait, type Traits } from "../host/traits";
+import { DEFAULT_TRAITS, type CandidatesTrait, type LabelTrait, type Prompt, type ProposalTrait, type Traits } from "../host/traits";
 
-type TraitSignals = { readonly [K in keyof Traits]: Signal<Traits[K]> };
+type TraitSignals = { readonly [K in keyof Traits]: ReadonlySignal<Traits[K]> };
+
+/** A draft that the kernel does not know of yet, since it has not caught up with what was kept. */
+export interface Ahead {
+  prompts: Prompt[];
+  request: string;
+  picked: number;
+}
+
+/** A mask that was kept in this page; the kernel has yet to confirm it. */
+export interface PendingKeep {
+  id: string;
+  label: string;
+  candidates: CandidatesTrait;
+  picked: number;
+  threshold: number;
+}
+
+/** What this page knows and the kernel does not. The draft's traits below are seen through it. */
+export interface Local {
+  readonly ahead: Signal<Ahead | null>;
+  /** This page's own answer, under the request that it answers. */
+  readonly answer: Signal<CandidatesTrait | null>;
+  readonly pending: Signal<readonly PendingKeep[]>;
+}
 
 export interface Store extends TraitSignals {
   readonly host: Host;
+  readonly local: Local;
   /** The newest candidates that answer prompts of this draft; an answer to an older request is ignored. */
   readonly shown: ReadonlySignal<CandidatesTrait | null>;
-  /** The draft's prompts wait for an answer. */
+  /** The draft's prompts wait for an answer, by this page or by the kernel. */
   readonly waiting: ReadonlySignal<boolean>;
+  /** The kernel has yet to answer, or to confirm what was kept. */
+  readonly unconfirmed: ReadonlySignal<boolean>;
   /** What is on screen answers the newest prompts, so that it may be kept. */
   readonly settled: ReadonlySignal<boolean>;
   /** What everything mode has found and is not kept. */
@@ -35,15 +62,26 @@ export function createStore(host: Host): Store {
   };
   const stops = names.map((name) => mirror(name));
 
+  const local: Local = {
+    ahead: signal<Ahead | null>(null),
+    answer: signal<CandidatesTrait | null>(null),
+    pending: signal<readonly PendingKeep[]>([]),
+  };
+  const prompts = computed(() => local.ahead.value?.prompts ?? traits.prompts.value);
+  const request = computed(() => local.ahead.value?.request ?? traits.request.value);
+  const picked = computed(() => local.ahead.value?.picked ?? traits.picked.value);
+
   const shown = signal<CandidatesTrait | null>(null);
   // Traits of one message arrive one after another in any order, so this looks at all of them each time.
   stops.push(
     effect(() => {
-      const answer = traits.candidates.value;
-      const request = traits.request.value;
+      const wanted = request.value;
+      // The kernel's answer before the page's own: it is what will be kept.
+      const answers = [traits.candidates.value, local.answer.value];
       batch(() => {
-        if (answer === null || traits.prompts.value.length === 0) shown.value = null;
-        else if (answer.request === request) shown.value = answer;
+        if (prompts.value.length === 0) shown.value = null;
+        else if (answers[0] === null && answers[1] === null) shown.value = null;
+        else shown.value = answers.find((answer) => answer?.request === wanted) ?? shown.peek();
       });
     }),
   );
@@ -56,16 +94,18 @@ export function createStore(host: Host): Store {
       if (request) failed.value = request;
     }),
   );
-  const waiting = computed(() => {
-    const request = traits.request.value;
-    if (traits.prompts.value.length === 0) return false;
-    return (
-      traits.candidates.value?.request !== request && failed.value !== request
-    );
+  const unconfirmed = computed(() => {
+    if (local.pending.value.length > 0) return true;
+    if (prompts.value.length === 0) return false;
+    const wanted = request.value;
+    return traits.candidates.value?.request !== wanted && failed.value !== wanted;
   });
-  const settled = computed(
-    () => shown.value !== null && shown.value.request === traits.request.value,
-  );
+  const waiting = computed(() => {
+    const wanted = request.value;
+    if (prompts.value.length === 0 || local.answer.value?.request === wanted) return false;
+    return traits.candidates.value?.request !== wanted && failed.value !== wanted;
+  });
+  const settled = computed(() => shown.value !== null && shown.value.request === request.value);
   const proposals = computed(() => {
     const taken = new Set(traits.taken.value);
     return taken.size === 0 ? traits.found.value : traits.found.value.filter((p) => !taken.has(p.id));
@@ -83,8 +123,13 @@ export function createStore(host: Host): Store {
   return {
     ...(traits as TraitSignals),
     host,
+    local,
+    prompts,
+    request,
+    picked,
     shown,
     waiting,
+    unconfirmed,
     settled,
     proposals,
     currentLabel,

@@ -10,8 +10,9 @@ export type Mode = "include" | "exclude";
 
 export interface AnswerTime {
   request: string;
-  /** The kernel's own time. */
-  kernelMs: number;
+  /** The answer's own time. */
+  ownMs: number;
+  by: "page" | "kernel";
   /** From the click to the painted candidates, as this view saw it; null where another one clicked. */
   totalMs: number | null;
 }
@@ -35,6 +36,8 @@ export interface ViewState {
   readonly hoveredPrompt: Signal<number | null>;
   readonly proposals: ProposalState;
   readonly panning: Signal<boolean>;
+  /** What lies under the pointer is answered before anybody clicks, where this page can. */
+  readonly previews: Signal<boolean>;
   readonly keysOpen: Signal<boolean>;
   readonly modelsOpen: Signal<boolean>;
   readonly localNotice: Signal<NoticeTrait | null>;
@@ -62,6 +65,7 @@ export function createViewState(store: Store): ViewState {
     hoveredPrompt: signal<number | null>(null),
     proposals: createProposalState(store),
     panning: signal(false),
+    previews: signal(true),
     keysOpen: signal(false),
     modelsOpen: signal(false),
     localNotice: signal<NoticeTrait | null>(null),

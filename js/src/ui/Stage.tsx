@@ -43,7 +43,7 @@ function useDescription(): string {
 
 export function Stage(): JSX.Element {
   const widget = useWidget();
-  const { root, store, view, actions, preview, shapes, proposalShapes } = widget;
+  const { root, store, view, actions, preview, hover, shapes, proposalShapes } = widget;
   const frame = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
 
@@ -53,7 +53,7 @@ export function Stage(): JSX.Element {
     const control = new AbortController();
     const hand: HandTool = { held: false, drop: () => {} };
     const painter = createPainter(
-      surface, root, store, view, actions, preview, shapes, proposalShapes,
+      surface, root, store, view, actions, preview, hover, shapes, proposalShapes,
     );
     attachPointer(
       surface, store, view, actions, shapes, proposalShapes, hand, control.signal,

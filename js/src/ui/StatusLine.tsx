@@ -20,10 +20,31 @@ function Answer(): JSX.Element | null {
     <span
       class="sw-item"
       data-testid="answer-time"
-      data-tip="The model's time for the last answer, and the time from the click until it was on screen"
+      data-by={answer.by}
+      data-tip={
+        "Who gave the last answer and how long it took, and the time from the click until it was on " +
+        "screen. What is kept is always the kernel's own mask."
+      }
     >
-      {formatMs(answer.kernelMs)}
+      <span class="sw-wide">{answer.by === "page" ? "this page " : "kernel "}</span>
+      {formatMs(answer.ownMs)}
       <span class="sw-wide">{total}</span>
+    </span>
+  );
+}
+
+/** What was kept while the kernel was at something else. */
+function Pending(): JSX.Element | null {
+  const { store } = useWidget();
+  const count = store.local.pending.value.length;
+  if (count === 0) return null;
+  return (
+    <span
+      class="sw-item sw-word"
+      data-testid="pending"
+      data-tip="Kept here, and not yet confirmed by the kernel. It arrives when the kernel is free."
+    >
+      {count} waiting for the kernel
     </span>
   );
 }
@@ -56,6 +77,7 @@ export function StatusLine(): JSX.Element {
         </span>
       )}
       <Answer />
+      <Pending />
       <span class="sw-spring" />
       <Coordinates />
     </footer>

@@ -4,6 +4,7 @@ import { useContext } from "preact/hooks";
 import type { Preview } from "../canvas/preview";
 import type { MaskShapes } from "../canvas/shapes";
 import type { Actions } from "../state/actions";
+import type { HoverPreview } from "../state/hover";
 import type { Store } from "../state/store";
 import type { ViewState } from "../state/view_state";
 
@@ -13,6 +14,7 @@ export interface Widget {
   readonly view: ViewState;
   readonly actions: Actions;
   readonly preview: Preview;
+  readonly hover: HoverPreview;
   readonly shapes: MaskShapes;
   readonly proposalShapes: MaskShapes;
   /** Gives the keys back to the stage, so that they do not fall through to the notebook. */
