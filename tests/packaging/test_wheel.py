@@ -1,6 +1,7 @@
 """What a user is handed: the wheel and the sdist, built as an installer builds them."""
 
 import email
+import json
 import os
 import shutil
 import subprocess
@@ -75,8 +76,8 @@ def source_files(pattern: str) -> set[str]:
 
 def test_wheel_holds_the_package_and_nothing_else(in_wheel: set[str]) -> None:
     dist_info = f"{STEM}.dist-info"
-    assert {name.split("/")[0] for name in in_wheel} == {"segwidget", dist_info}
-    assert {Path(name).suffix for name in in_wheel if not name.startswith(dist_info)} <= {
+    assert {name.split("/")[0] for name in in_wheel} == {"segwidget", dist_info, f"{STEM}.data"}
+    assert {Path(name).suffix for name in in_wheel if name.startswith("segwidget/")} <= {
         ".py",
         ".typed",
         ".js",
@@ -85,6 +86,14 @@ def test_wheel_holds_the_package_and_nothing_else(in_wheel: set[str]) -> None:
         ".md",
     }
     assert not [name for name in in_wheel if "test" in name.lower() or "node_modules" in name]
+
+
+def test_wheel_enables_the_server_extension(wheel: Path, in_wheel: set[str]) -> None:
+    enabling = f"{STEM}.data/data/etc/jupyter/jupyter_server_config.d/segwidget.json"
+    assert [name for name in in_wheel if name.startswith(f"{STEM}.data")] == [enabling]
+    with zipfile.ZipFile(wheel) as archive:
+        enabled = json.loads(archive.read(enabling))
+    assert enabled == {"ServerApp": {"jpserver_extensions": {"segwidget.server": True}}}
 
 
 def test_wheel_holds_every_module(in_wheel: set[str]) -> None:
