@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from segwidget.annotation import checks
 from segwidget.annotation.labels import LabelSet, LabelsLike, checked_name
-from segwidget.inference.rle import Rle
 from segwidget.errors import AnnotationError
 from segwidget.inference.prompts import Box, Point, Prompt, prompt_from_dict, prompt_to_dict
+from segwidget.inference.rle import Rle
 from segwidget.media.image import Image
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Annotation:
         picks: for each prompt but the last, the candidate that was picked when the next one was
             given, since its logits went into the next answer; empty stands for 0 each time.
         picked: the candidate that was kept, 0 the best.
+        threshold: logits above it are the mask.
         model: the model's name.
         checkpoint: SHA-256 of the model's weights, in hex.
         image: SHA-256 of the image's pixels, in hex.
@@ -69,6 +70,7 @@ class Annotation:
     prompts: tuple[Prompt, ...] = ()
     picks: tuple[int, ...] = ()
     picked: int = 0
+    threshold: float = 0.0
     model: str = ""
     checkpoint: str = ""
     image: str = ""
@@ -96,7 +98,8 @@ class Annotation:
         set_(self, "created", checks.utc(self.created))
         set_(self, "visible", checks.flag("visible", self.visible))
         set_(self, "picked", checks.index("picked", self.picked))
-        set_(self, "seconds", checks.finite("seconds", self.seconds))
+        for name in ("seconds", "threshold"):
+            set_(self, name, checks.finite(name, getattr(self, name)))
         for name in ("predicted_iou", "stability_score"):
             value = getattr(self, name)
             set_(self, name, None if value is None else checks.finite(name, value))

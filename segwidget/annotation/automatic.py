@@ -14,13 +14,13 @@ from tqdm.auto import tqdm
 
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.labels import LabelSet, LabelsLike
-from segwidget.inference.rle import Rle
 from segwidget.inference.everything import EverythingSettings, Progress, Proposal, propose
 from segwidget.inference.everything.grid import make_crops
 from segwidget.inference.models import Model
 from segwidget.inference.network import Precision
 from segwidget.inference.predictor import Predictor
 from segwidget.inference.prompts import Point
+from segwidget.inference.rle import Rle
 from segwidget.media.image import ImageSource, open_image
 
 _PATIENCE = 1.0  # seconds before a progress bar shows

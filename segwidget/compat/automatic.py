@@ -9,13 +9,13 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from segwidget.inference.rle import Rle, unpack
 from segwidget.compat.sam import Sam as CompatSam
 from segwidget.errors import PromptError
 from segwidget.inference.everything import EverythingSettings, Proposal, propose
 from segwidget.inference.models import Model
 from segwidget.inference.network import SamNetwork
 from segwidget.inference.predictor import Predictor
+from segwidget.inference.rle import Rle, unpack
 from segwidget.media.image import ImageSource
 from segwidget.sam.sam import Sam
 

@@ -7,7 +7,8 @@ with the mask:
 - `1 click`, `3 clicks`, `5 clicks`: IoU of the segmenter's first answer after so many clicks. Each
   click corrects the answer before it, and the segmenter sees all clicks so far; a model feeds its
   previous logits back. Where an answer is perfect the annotator stops, and it counts from there on.
-- `best of 3`: IoU of the best of the candidates after one click, chosen by an oracle.
+- `best of 3`: IoU of the best of the first three candidates after one click, chosen by an oracle;
+  those are the masks of the three tokens for ambiguous prompts.
 - `box`: IoU after the tight box; `loose box`: after a jittered one.
 - predicted IoU against the actual one, of the first answer to each of these prompts.
 
@@ -262,7 +263,8 @@ def ask(
         if count in CLICKS:
             note(clicks_name(count), answer)
         if count == 1:
-            actual[BEST_OF_THREE] = oracle_iou((answer[i].mask for i in range(len(answer))), target)
+            three = (answer[i].mask for i in range(min(3, len(answer))))
+            actual[BEST_OF_THREE] = oracle_iou(three, target)
         if len(clicks) == count:
             click = next_click(target, answer[0].mask, clicks)
             clicks += [] if click is None else [click]

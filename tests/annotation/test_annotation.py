@@ -11,9 +11,9 @@ import pytest
 
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.labels import LabelSet
-from segwidget.inference.rle import Rle
 from segwidget.errors import AnnotationError, LabelError, PromptError
 from segwidget.inference.prompts import Point
+from segwidget.inference.rle import Rle
 from segwidget.media.image import Image
 
 

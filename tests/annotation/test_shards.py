@@ -9,8 +9,8 @@ import pytest
 from PIL import Image as PILImage
 
 from segwidget.annotation.formats.shards import read_shard
-from segwidget.inference.rle import Rle
 from segwidget.errors import FormatError, StoreError
+from segwidget.inference.rle import Rle
 
 
 def picture(height=12, width=20, seed=0, kind="PNG"):

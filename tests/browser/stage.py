@@ -15,7 +15,6 @@ from scipy import ndimage
 from segwidget.inference.rle import Rle
 from tests.browser.lab_driver import Kernel, LabPage
 
-
 AnyView = TypeVar("AnyView", bound="View")
 
 

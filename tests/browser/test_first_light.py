@@ -201,4 +201,4 @@ def test_a_wrong_prompt_shows_a_notice_that_goes_away(open_notebook: OpenNoteboo
     stage.part("dismiss").click()
     expect(stage.part("notice")).to_have_count(0)
     stage.click(*FOREHEAD)
-    assert stage.kernel.eval("len(seg.candidates)") == 3
+    assert stage.kernel.eval("len(seg.candidates)") == 4

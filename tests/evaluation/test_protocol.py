@@ -116,6 +116,17 @@ def test_bad_segmenter_is_given_its_share(shards):
     assert "– | – |" in report.to_markdown()
 
 
+def test_a_fourth_candidate_is_none_of_three(shards):
+    class Late(Bad):
+        def click(self, points):
+            everything, wrong, right = super().click(points)
+            return [everything, wrong, everything, right]
+
+    assert all(
+        m.iou["best of 3"] == m.iou["1 click"] for m in report_of(Late(), shards).measurements
+    )
+
+
 def test_every_click_is_told_all_before_it(shards):
     segmenter = Bad()
     list(evaluate(segmenter, images_of(shards, Sampling(1, 1))[:1]))

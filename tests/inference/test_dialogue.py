@@ -88,7 +88,7 @@ def test_another_pick_is_another_dialogue(dialogue, calls):
 
 def test_the_picked_logits_refine_the_answer(dialogue, predictor):
     first = dialogue.answer((A,))
-    for pick in range(3):
+    for pick in range(4):
         alone = predictor.predict((A, B), mask_input=first.low_res_logits[pick], refine=False)
         assert same(dialogue.answer((A, B), (pick,)), alone)
 
@@ -104,7 +104,7 @@ def test_the_same_prompts_and_picks_have_the_same_answer_whatever_came_before(pr
 
 
 def test_a_pick_beyond_the_last_counts_as_the_last(dialogue):
-    assert same(dialogue.answer((A, B), (99,)), dialogue.answer((A, B), (2,)))
+    assert same(dialogue.answer((A, B), (99,)), dialogue.answer((A, B), (3,)))
 
 
 def test_picks_too_many_are_left_out(dialogue):

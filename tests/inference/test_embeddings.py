@@ -430,7 +430,7 @@ def test_a_disk_that_fails_does_not_stop_the_work(model, cache, picture, disk, t
     disk.folder.write_text("in the way")
     predictor = Predictor(model)
     predictor.set_image(picture)
-    assert len(predictor.predict([DOT])) == 3
+    assert len(predictor.predict([DOT])) == 4
     assert disk.flush(PATIENCE)
     assert "cannot be kept" in disk.problem
     assert find_on_disk(model, open_image(picture)) is None

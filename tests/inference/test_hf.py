@@ -238,10 +238,10 @@ def test_a_predictor_from_a_folder(kind, hf_folder, cache, picture):
     assert cache.nbytes == features_nbytes(predictor._features) > 0
     assert (predictor._features.finest is None) == (kind == "sam")
     candidates = predictor.predict([Point(70, 20)])
-    assert candidates.masks.shape == (3, 60, 90)
+    assert candidates.masks.shape == (4, 60, 90)
     refined = predictor.predict([Point(70, 20), Point(10, 10, 0)])
     assert not np.array_equal(refined.low_res_logits, candidates.low_res_logits)
-    assert len(predictor.predict([Box(5, 10, 60, 50), Point(30, 30)])) == 3
+    assert len(predictor.predict([Box(5, 10, 60, 50), Point(30, 30)])) == 4
     sx, sy = candidates.frame.logits_scale
     assert (sx == sy) == (kind == "sam")
     again = Predictor(hf_folder(kind), "cpu")

@@ -123,7 +123,7 @@ def test_a_mask_comes_back_where_it_was(network, cache, monkeypatch, size, box):
     assert (np.abs(answer.box[0] - box) <= cell).all()
 
     sent = candidates_to_json(answer, "1", 0)
-    assert sent["shape"] == [3, SIDE // 2, SIDE // 2]
+    assert sent["shape"] == [4, SIDE // 2, SIDE // 2]
     assert sent["scale"] == [SIDE / 2 / width, SIDE / 2 / height]
     assert (np.abs(np.array(sent["items"][0]["box"]) - box) <= cell).all()
     area = (box[2] - box[0]) * (box[3] - box[1])

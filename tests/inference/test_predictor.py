@@ -30,12 +30,12 @@ def decoded(model, monkeypatch):
 
 def test_shapes(ready):
     candidates = ready.predict([POINT])
-    assert len(candidates) == 3
-    assert candidates.low_res_logits.shape == (3, 64, 64)
+    assert len(candidates) == 4
+    assert candidates.low_res_logits.shape == (4, 64, 64)
     assert candidates.low_res_logits.dtype == np.float32
-    assert candidates.predicted_iou.shape == (3,)
+    assert candidates.predicted_iou.shape == (4,)
     assert candidates.predicted_iou.dtype == np.float32
-    assert candidates.masks.shape == (3, 60, 90)
+    assert candidates.masks.shape == (4, 60, 90)
     assert candidates.masks.dtype == bool
 
 
@@ -44,34 +44,35 @@ def test_images_of_odd_shapes(model, cache, width, height):
     predictor = Predictor(model)
     predictor.set_image(np.zeros((height, width, 3), np.uint8))
     candidates = predictor.predict([Point(width, height), Point(0, 0, 0)])
-    assert candidates.masks.shape == (3, height, width)
+    assert candidates.masks.shape == (4, height, width)
     assert np.isfinite(candidates.low_res_logits).all()
 
 
 def test_ranking():
     scores = np.array([0.99, 0.2, 0.9, 0.5], np.float32)
-    assert ranking(scores, ambiguous=True).tolist() == [2, 3, 1]
-    assert ranking(scores, ambiguous=False).tolist() == [0, 2, 3]
-    assert ranking(np.zeros(4, np.float32), ambiguous=True).tolist() == [1, 2, 3]
+    assert ranking(scores, ambiguous=True).tolist() == [2, 3, 1, 0]
+    assert ranking(scores, ambiguous=False).tolist() == [0, 2, 3, 1]
+    assert ranking(np.zeros(4, np.float32), ambiguous=True).tolist() == [1, 2, 3, 0]
 
 
-def test_one_point_has_the_three_masks_for_ambiguous_prompts(ready, decoded):
+def test_one_point_has_the_three_masks_for_ambiguous_prompts_first(ready, decoded):
     candidates = ready.predict(POINT)
     logits, iou = decoded[0]["logits"][0].numpy(), decoded[0]["iou"][0].numpy()
-    order = 1 + np.argsort(-iou[1:])
+    order = [*(1 + np.argsort(-iou[1:])), 0]
+    assert candidates.tokens == tuple(order)
     assert np.array_equal(candidates.low_res_logits, logits[order])
     assert np.array_equal(candidates.predicted_iou, np.clip(iou[order], 0, 1))
-    assert (np.diff(candidates.predicted_iou) <= 0).all()
+    assert (np.diff(candidates.predicted_iou[:3]) <= 0).all()
 
 
 @pytest.mark.parametrize("prompts", [[BOX], [BOX, POINT], [POINT, Point(70, 40, 0)]])
 def test_richer_prompts_have_the_single_mask_first(ready, decoded, prompts):
     candidates = ready.predict(prompts)
     logits, iou = decoded[0]["logits"][0].numpy(), decoded[0]["iou"][0].numpy()
-    assert len(candidates) == 3
-    assert np.array_equal(candidates.low_res_logits[0], logits[0])
-    assert np.array_equal(candidates.low_res_logits[1], logits[1 + iou[1:].argmax()])
-    assert candidates.predicted_iou[1] >= candidates.predicted_iou[2]
+    order = [0, *(1 + np.argsort(-iou[1:]))]
+    assert candidates.tokens == tuple(order)
+    assert np.array_equal(candidates.low_res_logits, logits[order])
+    assert (np.diff(candidates.predicted_iou[1:]) <= 0).all()
 
 
 def test_a_point_with_a_mask_is_not_ambiguous(ready, decoded):
@@ -88,7 +89,7 @@ def test_predicted_iou_is_one_at_most(ready, model, monkeypatch):
         return logits, torch.tensor([[1.4, -0.3, 1.2, 0.5]])
 
     monkeypatch.setattr(model.network, "decode", boastful)
-    assert ready.predict([BOX]).predicted_iou.tolist() == [1, 1, 0.5]
+    assert ready.predict([BOX]).predicted_iou.tolist() == [1, 1, 0.5, 0]
 
 
 def test_points_reach_the_network_in_its_own_pixels(ready, decoded):

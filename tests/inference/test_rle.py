@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from segwidget.inference.rle import MAX_PIXELS, Rle, _pack, unpack
 from segwidget.errors import AnnotationError
+from segwidget.inference.rle import MAX_PIXELS, Rle, _pack, unpack
 
 masks = arrays.arrays(bool, arrays.array_shapes(min_dims=2, max_dims=2, max_side=12))
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from segwidget.inference.rle import Rle
 from segwidget.errors import FormatError
+from segwidget.inference.rle import Rle
 from segwidget.training import data
 from segwidget.training.augment import recolor
 from segwidget.training.data import PIXEL_MEAN, RandomCrops, Sample, cut, load_sets, pad, window

@@ -63,7 +63,7 @@ def test_what_was_kept_can_still_be_read_and_saved(closed, tmp_path):
     assert closed.masks.sum() == closed.annotations[0].area
     assert len(closed.annotations.to_dataframe()) == 1
     assert closed.annotations.save(tmp_path / "a.coco.json").exists()
-    assert len(closed.candidates.masks) == 3
+    assert len(closed.candidates.masks) == 4
     assert closed.get_state("candidates") == {"candidates": None}
     assert "Segmenter" in repr(closed)
     assert closed.wait(PATIENCE)

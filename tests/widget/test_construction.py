@@ -157,7 +157,7 @@ def test_what_is_asked_before_the_model_is_there_is_answered_then(make, loads):
 def test_python_may_ask_before_the_model_is_there(make, loads):
     seg = make()
     seg.prompts = [Point(40, 30)]
-    assert len(seg.candidates) == 3
+    assert len(seg.candidates) == 4
     assert seg.wait(PATIENCE)
     assert seg.status["state"] == "ready"
     assert len(loads) == 1
@@ -261,7 +261,7 @@ def test_another_precision(picture):
     assert seg.wait(60)
     assert seg.status["state"] == "ready"
     seg.prompts = [Point(40, 30)]
-    assert len(seg.candidates) == 3
+    assert len(seg.candidates) == 4
     seg.close()
     with pytest.raises(ModelError, match=r"'float7'.*bfloat16"):
         Segmenter(picture, precision="float7")

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from segwidget.annotation.annotation import Annotation
-from segwidget.inference.rle import Rle
 from segwidget.errors import AnnotationError, ClosedError, LabelError, PromptError, SegwidgetError
 from segwidget.inference.embeddings import embedding_cache
 from segwidget.inference.everything import EverythingSettings, Progress, Proposal
 from segwidget.inference.prompts import Point
+from segwidget.inference.rle import Rle
 from segwidget.widget import findings, proposer
 from segwidget.widget.findings import proposal_id
 from segwidget.widget.intents import perform

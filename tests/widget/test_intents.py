@@ -23,7 +23,11 @@ class Recorder:
 @pytest.mark.parametrize(
     ("content", "call"),
     [
-        ({"op": "keep", "request": "p-1", "picked": 2}, ("keep_shown", "p-1", 2)),
+        ({"op": "keep", "request": "p-1", "picked": 2}, ("keep_shown", "p-1", 2, None)),
+        (
+            {"op": "keep", "request": "p-1", "picked": 2, "threshold": 1},
+            ("keep_shown", "p-1", 2, 1),
+        ),
         ({"op": "clear"}, ("clear",)),
         ({"op": "undo"}, ("undo",)),
         ({"op": "redo", "and": "more"}, ("redo",)),
@@ -217,7 +221,7 @@ def test_a_pick_beyond_the_candidates_keeps_the_last(seg, page):
     page.click(40, 30, "p-1")
     assert seg.wait(PATIENCE)
     page.do("keep", request="p-1", picked=10**9)
-    assert seg.annotations[0].picked == 2
+    assert seg.annotations[0].picked == 3
 
 
 def test_an_answer_that_has_vanished_cannot_be_kept(seg, page):

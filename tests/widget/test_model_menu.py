@@ -263,7 +263,7 @@ def test_the_old_model_answers_while_the_new_one_is_loaded(seg, loads, cache):
     assert page["status"]["message"] == f"Loading {NAME} …"
     assert page["status"]["model"] == page["model"] == "embedded"
     seg.prompts = [DOT]
-    assert len(seg.candidates) == 3
+    assert len(seg.candidates) == 4
     old = seg.candidates
     assert seg.keep().model == "embedded"
     seg.undo()
@@ -526,7 +526,7 @@ def test_everything_is_undone_and_redone_across_changes(seg, cache, by):
     assert seg.annotations.items == (first,)
     assert seg.prompts == second.prompts
     assert not page.waiting
-    assert len(seg.candidates) == 3  # by the present model
+    assert len(seg.candidates) == 4  # by the present model
     assert seg.keep().model == "vit_b"
     for _ in range(3):
         page.do("undo")

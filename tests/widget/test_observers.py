@@ -32,7 +32,7 @@ def test_what_an_observer_asks_is_answered_in_its_next_line(seg, page):
     seg.observe(ask_beside, "prompts")
     page.click(40, 30, "page-1")
     assert seg.wait(PATIENCE)
-    assert found == [3]
+    assert found == [4]
     assert len(seg._session.draft.prompts) == len(seg.prompts) == len(page["prompts"]) == 2
     assert page["candidates"]["request"] == page["request"] == seg.request
 

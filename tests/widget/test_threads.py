@@ -66,7 +66,7 @@ def python_talks(seg, seed, errors):
                 prompts = [Point(rng.randrange(80), rng.randrange(60)) for _ in range(1 + n % 2)]
                 seg.prompts = prompts
             elif what == 3:
-                seg.picked = rng.randrange(3)
+                seg.picked = rng.randrange(4)
             elif what == 4:
                 seg.keep()
             elif what == 5:
@@ -94,7 +94,7 @@ def page_talks(seg, name, seed):
         elif what == 5:
             seg._handle_custom_msg({"op": rng.choice(["undo", "redo", "clear"])}, [])
         elif what == 6:
-            keep = {"op": "keep", "request": f"{name}-{n - 1}", "picked": rng.randrange(3)}
+            keep = {"op": "keep", "request": f"{name}-{n - 1}", "picked": rng.randrange(4)}
             seg._handle_custom_msg(keep, [])
         else:
             seg.set_state({"label": rng.choice(["car", "person", "nothing"])})
@@ -160,7 +160,7 @@ def test_a_page_that_holds_notifications_back_holds_back_nobody_elses(seg, monke
     assert seg.wait(PATIENCE)
     assert seg.prompts == (Point(5, 5),)
     assert found == [seg.candidates]
-    assert len(seg.candidates) == 3
+    assert len(seg.candidates) == 4
 
 
 def test_observers_on_many_threads_see_only_whole_values(seg):
@@ -176,7 +176,7 @@ def test_observers_on_many_threads_see_only_whole_values(seg):
     )
     assert seg.wait(PATIENCE)
     assert seen
-    assert all(value is None or len(value) == 3 for value in seen)
+    assert all(value is None or len(value) == 4 for value in seen)
 
 
 @pytest.mark.parametrize("n", range(10))
@@ -190,7 +190,7 @@ def test_the_first_question_and_the_loading_do_not_wait_for_each_other(make, n):
     assert run_together(ask, lambda: seg.wait(PATIENCE), lambda: seg.height) == []
     assert seg.wait(PATIENCE)
     assert seg.status["state"] == "ready"
-    assert len(seg.candidates) == 3
+    assert len(seg.candidates) == 4
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -34,7 +34,7 @@ def changes(seg, *names):
 
 def test_prompts_from_python_have_candidates_in_the_next_line(seg, page):
     seg.prompts = [Point(40, 30)]
-    assert len(seg.candidates) == 3
+    assert len(seg.candidates) == 4
     assert page["prompts"] == [DOT]
     assert page["candidates"]["request"] == page["request"] == seg.request
     assert not page.waiting
@@ -111,10 +111,10 @@ def test_picking_from_python(seg, page):
     assert seg.keep().picked == 1
 
 
-@pytest.mark.parametrize("wrong", [3, 10**30])
+@pytest.mark.parametrize("wrong", [4, 10**30])
 def test_a_pick_beyond_the_candidates_is_refused(seg, page, wrong):
     seg.prompts = [Point(40, 30)]
-    with pytest.raises(AnnotationError, match="expected 0 to 2"):
+    with pytest.raises(AnnotationError, match="expected 0 to 3"):
         seg.picked = wrong
     assert seg.picked == page["picked"] == 0
 
@@ -219,10 +219,10 @@ def test_a_click_is_seen_by_observers_and_answered_by_name(seg, page):
     assert seg.wait(PATIENCE)
     assert [name for name, _ in seen] == ["prompts", "candidates"]
     assert seen[0][1] == (Point(40, 30),)
-    assert len(seen[1][1]) == 3
+    assert len(seen[1][1]) == 4
     assert page["candidates"]["request"] == seg.request == "page-1"
-    assert page["candidates"]["shape"] == [3, 24, 32]
-    assert len(page["candidates"]["logits"]) == 3 * 24 * 32
+    assert page["candidates"]["shape"] == [4, 24, 32]
+    assert len(page["candidates"]["logits"]) == 4 * 24 * 32
 
 
 def test_what_the_page_has_said_is_not_said_back(seg, page):
@@ -283,7 +283,7 @@ REFUSED = [
     {"label": 5, "prompts": [DOT, {**DOT, "x": 10}]},
     {"picked": 1.5},
     {"picked": "2"},
-    {"picked": 3},
+    {"picked": 4},
     {"label": "nothing"},
 ]
 

@@ -24,9 +24,9 @@ import pycocotools.mask as coco
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.atomic import write_atomically
 from segwidget.annotation.labels import Label, LabelSet
-from segwidget.inference.rle import Rle
 from segwidget.errors import FormatError, SegwidgetError, StoreError
 from segwidget.inference.prompts import Point
+from segwidget.inference.rle import Rle
 
 MAX_BYTES = 512 * 2**20
 

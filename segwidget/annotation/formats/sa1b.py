@@ -20,9 +20,9 @@ from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.atomic import write_atomically
 from segwidget.annotation.formats.coco import read_json
 from segwidget.annotation.labels import DEFAULT_NAME
-from segwidget.inference.rle import Rle
 from segwidget.errors import FormatError, SegwidgetError
 from segwidget.inference.prompts import Point
+from segwidget.inference.rle import Rle
 
 # What SA-1B has a place for; the rest of an annotation goes under "segwidget".
 _ELSEWHERE = frozenset({"rle", "box", "area", "predicted_iou", "stability_score"})

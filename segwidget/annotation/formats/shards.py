@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwidget.inference.rle import Rle
 from segwidget.errors import AnnotationError, FormatError, ImageError, StoreError
+from segwidget.inference.rle import Rle
 from segwidget.media.decoding import decode_file
 
 IMAGE_SUFFIXES = frozenset({".webp", ".png", ".jpg", ".jpeg"})
