@@ -3,6 +3,7 @@ import { effect } from "@preact/signals";
 import type { BoxTuple, Intent, Prompt, Traits } from "../host/traits";
 import { fit, pan, toStage, zoomAt, type Spot } from "../canvas/viewport";
 import { createDraft, type PageDecoder } from "./draft";
+import { createEditing, withPrompt, type Editing } from "./editing";
 import { stepFrom } from "./proposals";
 import type { Store } from "./store";
 import type { ViewState } from "./view_state";
@@ -45,6 +46,8 @@ export interface Actions {
   fit(): void;
   panBy(dx: number, dy: number): void;
   toggleMode(): void;
+  /** Tools, and the work on what is kept. */
+  readonly edit: Editing;
   /** When the given request left this view, by `performance.now()`. */
   sentAt(request: string): number | undefined;
   dispose(): void;
@@ -125,10 +128,7 @@ export function createActions(store: Store, view: ViewState, decoder?: PageDecod
 
   const actions: Actions = {
     addPrompt(prompt) {
-      const before = store.prompts.peek();
-      // One box says where the object is; a new one replaces it, and the clicks stay.
-      const rest = prompt.type === "box" ? before.filter((p) => p.type !== "box") : before;
-      setPrompts([...rest, prompt]);
+      setPrompts(withPrompt(store.prompts.peek(), prompt));
     },
     removePrompt(index) {
       const rest = store.prompts.peek().filter((_, i) => i !== index);
@@ -239,8 +239,14 @@ export function createActions(store: Store, view: ViewState, decoder?: PageDecod
     toggleMode() {
       view.mode.value = view.mode.peek() === "include" ? "exclude" : "include";
     },
+    edit: createEditing(store, view, {
+      set, send, sendInTurn,
+      addPrompt: (prompt) => actions.addPrompt(prompt),
+      panBy: (dx, dy) => actions.panBy(dx, dy),
+    }),
     sentAt: draft.sentAt,
     dispose() {
+      actions.edit.dispose();
       draft.dispose();
       stopQueue();
       clearTimeout(silence);

@@ -39,6 +39,7 @@ export function createHoverPreview(
   const wanted = (): Spot | null => {
     if (!view.pointer.value || decoder?.state.value !== "ready") return null;
     if (!view.previews.value || view.mode.value !== "include") return null;
+    if (view.tools.tool.value !== "point" || view.tools.crosshair.value) return null;
     if (view.rubberBand.value || view.panning.value || store.prompts.value.length > 0) return null;
     if (view.proposals.open.value || view.hoveredPrompt.value !== null) return null;
     return view.pointer.value;

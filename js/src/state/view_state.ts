@@ -4,6 +4,7 @@ import type { NoticeTrait } from "../host/traits";
 import type { Size, Spot, Viewport } from "../canvas/viewport";
 import { createProposalState, type ProposalState } from "./proposals";
 import type { Store } from "./store";
+import { createToolState, type ToolState } from "./tool_state";
 
 /** What a plain left click or a tap means. */
 export type Mode = "include" | "exclude";
@@ -35,6 +36,9 @@ export interface ViewState {
   readonly hoveredAnnotation: Signal<string | null>;
   readonly hoveredPrompt: Signal<number | null>;
   readonly proposals: ProposalState;
+  readonly tools: ToolState;
+  /** The kept mask that tools and actions are about. */
+  readonly selected: Signal<string | null>;
   readonly panning: Signal<boolean>;
   /** What lies under the pointer is answered before anybody clicks, where this page can. */
   readonly previews: Signal<boolean>;
@@ -64,6 +68,8 @@ export function createViewState(store: Store): ViewState {
     hoveredAnnotation: signal<string | null>(null),
     hoveredPrompt: signal<number | null>(null),
     proposals: createProposalState(store),
+    tools: createToolState(store),
+    selected: signal<string | null>(null),
     panning: signal(false),
     previews: signal(true),
     keysOpen: signal(false),
