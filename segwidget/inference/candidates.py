@@ -93,12 +93,17 @@ class Candidates:
             out[i] = self._upsampled(i)
         return out
 
-    def mask(self, index: int) -> NDArray[np.bool_]:
-        """One mask, ``(H, W)`` bool, without making the others."""
-        if "masks" in self.__dict__:
+    def mask(self, index: int, threshold: float = 0.0) -> NDArray[np.bool_]:
+        """One mask, ``(H, W)`` bool, without making the others.
+
+        Args:
+            index: which one, 0 the best.
+            threshold: logits above it are the mask; a stricter one is higher than the model's 0.
+        """
+        if threshold == 0 and "masks" in self.__dict__:
             chosen: NDArray[np.bool_] = self.masks[index]
             return chosen
-        return self._upsampled(index)
+        return self._upsampled(index, threshold)
 
     @cached_property
     def area(self) -> NDArray[np.int64]:
@@ -111,9 +116,9 @@ class Candidates:
         """``(C, 4)`` ``xyxy`` edges of each mask in pixels; zeros where it is empty."""
         return np.array([mask_box(m) for m in self.masks], np.float32).reshape(-1, 4)
 
-    def _upsampled(self, index: int) -> NDArray[np.bool_]:
+    def _upsampled(self, index: int, threshold: float = 0.0) -> NDArray[np.bool_]:
         logits = torch.from_numpy(self.low_res_logits[index]).unsqueeze(0)
-        mask: NDArray[np.bool_] = (self.frame.upsample(logits)[0] > 0).numpy()
+        mask: NDArray[np.bool_] = (self.frame.upsample(logits)[0] > threshold).numpy()
         return mask
 
 

@@ -10,7 +10,19 @@ from segwidget.errors import SegwidgetError
 # Intent -> the widget's method for it, and the fields that are its arguments. A field with a
 # question mark may be left out, and is None then.
 INTENTS: Mapping[str, tuple[str, Mapping[str, type]]] = {
-    "keep": ("keep_shown", {"request": str, "picked": int}),
+    "keep": ("keep_shown", {"request": str, "picked": int, "threshold?": float}),
+    "keep_draft": (
+        "keep_draft",
+        {
+            "id": str,
+            "prompts": list,
+            "picks": list,
+            "picked": int,
+            "label": str,
+            "threshold": float,
+            "seconds": float,
+        },
+    ),
     "clear": ("clear", {}),
     "undo": ("undo", {}),
     "redo": ("redo", {}),
@@ -57,8 +69,19 @@ def perform(widget: object, content: Any) -> None:
         if optional and value is None:
             values.append(None)
             continue
-        wrong = not isinstance(value, kind) or (kind is int and isinstance(value, bool))
-        if wrong or (isinstance(value, list) and not all(isinstance(i, str) for i in value)):
+        proper = _is(value, kind)
+        if name == "ids" and isinstance(value, list):
+            proper = all(isinstance(i, str) for i in value)
+        if not proper:
             raise IntentError(f"The intent {op!r} lacks a proper {name!r} ({kind.__name__}).")
         values.append(value)
     getattr(widget, method)(*values)
+
+
+def _is(value: object, kind: type) -> bool:
+    """Whether a value from JSON is of a kind; a whole number is a float, a bool is no number."""
+    if isinstance(value, bool):
+        return kind is bool
+    if kind is float:
+        return isinstance(value, int | float) and abs(value) < 1e9  # which NaN is not
+    return isinstance(value, kind)

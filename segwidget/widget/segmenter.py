@@ -19,13 +19,14 @@ from segwidget.inference.network import Precision
 from segwidget.media.image import ImageSource, open_image
 from segwidget.widget.answerer import Answer, Computing
 from segwidget.widget.cells import CellRun, Places, current_cell_run
+from segwidget.widget.drafts import DraftsWidget
 from segwidget.widget.model_menu import ModelWidget
 from segwidget.widget.proposals import ProposalsWidget
 
 STATIC = Path(__file__).parents[1] / "static"
 
 
-class Segmenter(ProposalsWidget, ModelWidget):
+class Segmenter(ProposalsWidget, DraftsWidget, ModelWidget):
     """A promptable segmentation model in a notebook cell.
 
         seg = Segmenter("street.jpg", labels=["car", "person"])
@@ -107,8 +108,12 @@ class Segmenter(ProposalsWidget, ModelWidget):
         """Pick a candidate, 0 the first."""
         self.picked = index
 
-    def keep(self, label: str | None = None) -> Annotation:
-        """Keep the picked candidate under a label, by default the current one.
+    def keep(self, label: str | None = None, *, threshold: float = 0.0) -> Annotation:
+        """Keep the picked candidate.
+
+        Args:
+            label: what it shows; by default the current label.
+            threshold: logits above it are the mask; a stricter one is higher than the model's 0.
 
         Raises:
             AnnotationError: there is no draft, or its mask is empty.
@@ -119,9 +124,9 @@ class Segmenter(ProposalsWidget, ModelWidget):
             draft = self._session.draft
             if not draft.prompts:
                 raise AnnotationError("There is nothing to keep. Click, or set prompts, first.")
-            return self._keep(self._answerer.answer(draft), draft.picked, label)
+            return self._keep(self._answerer.answer(draft), draft.picked, label, threshold)
 
-    def keep_shown(self, request: str, picked: int) -> Annotation:
+    def keep_shown(self, request: str, picked: int, threshold: float | None = None) -> Annotation:
         """Keep what a page shows: the answer to ``request``, whatever was asked since.
 
         Raises:
@@ -136,7 +141,7 @@ class Segmenter(ProposalsWidget, ModelWidget):
                 raise AnnotationError(
                     "That answer is no longer here, so nothing was kept. Click the thing again."
                 )
-            annotation = self._keep(self._shown[request], picked, None)
+            annotation = self._keep(self._shown[request], picked, None, threshold or 0.0)
             self._kept = {request: annotation}
             return annotation
 
@@ -197,20 +202,12 @@ class Segmenter(ProposalsWidget, ModelWidget):
             self._answerer.close()
         super().close()
 
-    def _keep(self, answer: Answer, picked: int, label: str | None) -> Annotation:
-        candidates = answer.candidates
-        index = min(max(picked, 0), len(candidates) - 1)
-        annotation = Annotation.from_mask(
-            candidates.mask(index),
-            label=self._session.label if label is None else label,
-            predicted_iou=float(np.nan_to_num(candidates.predicted_iou[index])),
-            stability_score=float(candidates.stability_score[index]),
-            prompts=answer.draft.prompts,
-            picks=answer.draft.picks,
-            picked=index,
-            model=answer.model.name,
-            checkpoint=answer.model.sha256,
-            image=self.image.sha256,
+    def _keep(self, answer: Answer, picked: int, label: str | None, threshold: float) -> Annotation:
+        annotation = self._annotation_of(
+            answer,
+            picked,
+            self._session.label if label is None else label,
+            threshold,
             seconds=round(time.monotonic() - (self._began or time.monotonic()), 3),
         )
         self._change(lambda: self._session.keep(annotation))
