@@ -14,4 +14,6 @@ export interface Host {
   onDelivery(listener: (delivery: Delivery, buffers: readonly DataView[]) => void): () => void;
   /** There is no kernel behind it: only what the page can do itself is offered. */
   readonly standalone?: boolean;
+  /** Where parts come from without a kernel: their bytes, as `PartTrait.encoding` says. */
+  part?(key: string): Promise<ArrayBuffer>;
 }
