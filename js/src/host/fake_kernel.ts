@@ -146,6 +146,8 @@ export class FakeKernel implements Host {
     switch (intent.op) {
       case "keep":
         return this.#keep(intent.request, intent.picked, before);
+      case "keep_draft":
+        return this.#keepDraft(intent, before);
       case "keep_proposals":
         return this.#keepProposals(intent.ids, intent.label ?? this.#traits.label, before);
       case "clear":
@@ -226,6 +228,25 @@ export class FakeKernel implements Host {
     if (this.held) this.held.push(run);
     else if (this.#delay > 0) setTimeout(run, this.#delay);
     else run();
+  }
+
+  #keepDraft(draft: Intent & { op: "keep_draft" }, before: Snapshot): void {
+    const found = answer(this.#pixels, draft.prompts);
+    const item = found.items[draft.picked];
+    if (!item) return;
+    const { width, height } = this.#pixels;
+    const grid = gridAt(found.logits, found.shape, found.scale, draft.picked);
+    const mask = maskOf(grid, width, height, draft.threshold);
+    const kept: AnnotationTrait = {
+      ...item,
+      id: draft.id,
+      label: draft.label,
+      rle: { size: [height, width], counts: encodeMask(mask, width, height) },
+      visible: true,
+    };
+    // First of all what can be taken back: whoever hears of the mask may do so at once.
+    this.#remember(`keep ${draft.label}`, before);
+    this.push({ annotations: [...this.#traits.annotations, kept], prompts: [], candidates: null, picked: 0 });
   }
 
   #keep(request: string, picked: number, before: Snapshot): void {
