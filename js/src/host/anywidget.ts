@@ -1,11 +1,13 @@
 // Thin adapter: an anywidget model seen as a `Host`.
 import type { AnyModel } from "@anywidget/types";
 import type { Host } from "./host";
+import { inMarimo, wakingReaders } from "./marimo";
 import { DEFAULT_TRAITS, type Delivery, type Intent, type Traits } from "./traits";
 
 export type SegmenterModel = AnyModel<Record<string, unknown>>;
 
 export function hostOf(model: SegmenterModel): Host {
+  const wake = inMarimo() ? wakingReaders(model) : undefined;
   return {
     get<K extends keyof Traits>(name: K): Traits[K] {
       const value = model.get(name) as Traits[K] | undefined;
@@ -22,6 +24,7 @@ export function hostOf(model: SegmenterModel): Host {
       return () => model.off(`change:${name}`, heard);
     },
     send(intent: Intent): void {
+      wake?.();
       model.send(intent);
     },
     onDelivery(listener): () => void {
