@@ -9,17 +9,25 @@ function opaqueColor(element: Element): Rgb | null {
   return a === undefined || a > 0.5 ? { r, g, b } : null;
 }
 
-/** The host's theme variable first, then whatever is painted behind, then the system's wish. */
+/** What an element lies in, also where that is another tree: marimo keeps widgets in shadow roots. */
+function surrounding(element: Element): Element | null {
+  if (element.parentElement) return element.parentElement;
+  const tree = element.getRootNode();
+  return tree instanceof ShadowRoot ? tree.host : null;
+}
+
+/** The host's theme variable first, then whatever is painted behind, then what is wished for. */
 export function isDark(root: HTMLElement): boolean {
   const probe = document.createElement("div");
   probe.className = "sw-theme-probe";
   root.append(probe);
   let color = opaqueColor(probe);
   probe.remove();
-  for (let at = root.parentElement; at && !color; at = at.parentElement) color = opaqueColor(at);
-  return color
-    ? luminance(color) < 0.3
-    : matchMedia("(prefers-color-scheme: dark)").matches;
+  for (let at = surrounding(root); at && !color; at = surrounding(at)) color = opaqueColor(at);
+  if (color) return luminance(color) < 0.3;
+  // Colab's output frames are see-through, and say their theme in an attribute.
+  const named = document.documentElement.getAttribute("theme");
+  return named ? named === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
 export function followTheme(root: HTMLElement, dark: Signal<boolean>, signal: AbortSignal): void {
@@ -28,7 +36,7 @@ export function followTheme(root: HTMLElement, dark: Signal<boolean>, signal: Ab
     root.dataset["theme"] = dark.value ? "dark" : "light";
   };
   const observer = new MutationObserver(look);
-  const watched = { attributes: true, attributeFilter: ["class", "style", "data-theme", "data-jp-theme-light", "data-jp-theme-name", "data-vscode-theme-kind"] };
+  const watched = { attributes: true, attributeFilter: ["class", "style", "theme", "data-theme", "data-jp-theme-light", "data-jp-theme-name", "data-vscode-theme-kind"] };
   observer.observe(document.documentElement, watched);
   observer.observe(document.body, watched);
   // Theme style sheets load after the attribute changes; and none may be named above.
