@@ -123,6 +123,16 @@ class Answerer:
         """
         return self._ready().predictor.model
 
+    def look_inside(self) -> tuple[Predictor, Dialogue]:
+        """What answers, to be looked at; loads the model first if need be.
+
+        Raises:
+            ClosedError: after ``close``.
+            SegwidgetError: the model cannot be loaded.
+        """
+        opened = self._ready()
+        return opened.predictor, opened.dialogue
+
     def answer(self, draft: Draft) -> Answer:
         """Answer at once, on the caller's thread; loads the model first if need be.
 

@@ -37,6 +37,7 @@ INTENTS: Mapping[str, tuple[str, Mapping[str, type]]] = {
     "cancel_everything": ("cancel_everything", {}),
     "keep_proposals": ("keep_proposals", {"ids": list, "label?": str}),
     "clear_proposals": ("clear_proposals", {}),
+    "insight": ("show_insight", {"kind": str}),
     "dismiss": ("dismiss", {"id": str}),
 }
 

@@ -20,13 +20,14 @@ from segwidget.media.image import ImageSource, open_image
 from segwidget.widget.answerer import Answer, Computing
 from segwidget.widget.cells import CellRun, Places, current_cell_run
 from segwidget.widget.drafts import DraftsWidget
+from segwidget.widget.insights import InsightsWidget
 from segwidget.widget.model_menu import ModelWidget
 from segwidget.widget.proposals import ProposalsWidget
 
 STATIC = Path(__file__).parents[1] / "static"
 
 
-class Segmenter(ProposalsWidget, DraftsWidget, ModelWidget):
+class Segmenter(ProposalsWidget, InsightsWidget, DraftsWidget, ModelWidget):
     """A promptable segmentation model in a notebook cell.
 
         seg = Segmenter("street.jpg", labels=["car", "person"])
