@@ -79,6 +79,8 @@ export interface CandidatesTrait {
   region?: BoxTuple;
   /** uint8 (C, h, w), mu-law quantized logits; plain numbers where this page has answered. */
   logits: Bytes | Float32Array;
+  /** What the kernel made of an outline or a mask prompt: its box, and points within it. */
+  derived?: (PointPrompt | BoxPrompt)[];
   /** The answer's own time, in milliseconds. */
   ms: number;
   /** Who answered: this page, or the kernel where this is left out. */
