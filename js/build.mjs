@@ -1,10 +1,12 @@
 // Bundles the front end.
-//   node build.mjs                widget.js + widget.css into ../segwidget/static (or --outdir DIR)
+//   node build.mjs                widget.js, widget.css and decode/ into ../segwidget/static (or
+//                                 --outdir DIR)
 //   node build.mjs --dev          serves the demo page and rebuilds on every reload
 //   node build.mjs --demo DIR     writes the demo page into DIR, to open or to photograph
-import { copyFile, mkdir, readFile, stat } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gunzipSync, gzipSync } from "node:zlib";
 import * as esbuild from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -35,6 +37,39 @@ async function notices() {
     return `${name}\n\n${licence.trim()}`;
   });
   return `/*! Contains:\n\n${(await Promise.all(texts)).join("\n\n")}\n*/`;
+}
+
+/** Writes bytes gzipped, the same at each build. What is there already is not packed anew. */
+async function writePacked(path, bytes) {
+  const there = await readFile(path).catch(() => null);
+  try {
+    if (there && gunzipSync(there).equals(bytes)) return there.length;
+  } catch {
+    // damaged: written anew
+  }
+  const packed = gzipSync(bytes, { level: 9 });
+  packed[9] = 255; // the system that it was packed on: unknown
+  await writeFile(`${path}.new`, packed);
+  await rename(`${path}.new`, path);
+  return packed.length;
+}
+
+// What answers prompts in the page. It stays out of widget.js: the kernel sends it when it is needed.
+async function buildDecoder(outdir) {
+  await mkdir(outdir, { recursive: true });
+  const licence = await readFile(join(here, "licences/onnxruntime-web.txt"), "utf8");
+  const { outputFiles } = await esbuild.build({
+    ...common,
+    minify: true,
+    entryPoints: ["src/decode/worker.ts"],
+    banner: { js: `/*! Contains:\n\n${licence.trim()}\n*/` },
+    write: false,
+  });
+  const wasm = join(here, "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm");
+  return {
+    worker: await writePacked(join(outdir, "worker.js.gz"), Buffer.from(outputFiles[0].contents)),
+    wasm: await writePacked(join(outdir, "ort.wasm.gz"), await readFile(wasm)),
+  };
 }
 
 const demo = {
@@ -70,7 +105,10 @@ if (process.argv.includes("--dev")) {
   });
   const { size } = await stat(join(outdir, "widget.js"));
   const css = await stat(join(outdir, "widget.css"));
-  console.log(`widget.js ${(size / 1000).toFixed(1)} kB, widget.css ${(css.size / 1000).toFixed(1)} kB`);
+  const decoder = await buildDecoder(join(outdir, "decode"));
+  const kB = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;
+  console.log(`widget.js ${kB(size)}, widget.css ${kB(css.size)}`);
+  console.log(`decode/worker.js.gz ${kB(decoder.worker)}, decode/ort.wasm.gz ${kB(decoder.wasm)}`);
   if (size > BUDGET_BYTES) {
     console.error(`widget.js is ${size} bytes; the budget is ${BUDGET_BYTES}.`);
     process.exitCode = 1;

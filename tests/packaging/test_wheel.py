@@ -1,6 +1,7 @@
 """What a user is handed: the wheel and the sdist, built as an installer builds them."""
 
 import email
+import gzip
 import json
 import os
 import shutil
@@ -16,7 +17,8 @@ import segwidget
 
 ROOT = Path(__file__).parents[2]
 STEM = f"segwidget-{segwidget.__version__}"
-BUNDLE = {"segwidget/static/widget.js", "segwidget/static/widget.css"}
+DECODER = {"segwidget/static/decode/worker.js.gz", "segwidget/static/decode/ort.wasm.gz"}
+BUNDLE = {"segwidget/static/widget.js", "segwidget/static/widget.css", *DECODER}
 
 NOT_SOURCE = shutil.ignore_patterns(
     ".*_cache", ".git", ".venv", "__pycache__", "build", "dist", "node_modules", "runs", "static"
@@ -82,6 +84,7 @@ def test_wheel_holds_the_package_and_nothing_else(in_wheel: set[str]) -> None:
         ".typed",
         ".js",
         ".css",
+        ".gz",
         ".safetensors",
         ".md",
     }
@@ -107,6 +110,17 @@ def test_wheel_holds_the_front_end(wheel: Path, in_wheel: set[str]) -> None:
         sizes = {name: archive.getinfo(name).file_size for name in BUNDLE}
     assert all(size > 0 for size in sizes.values())
     assert sizes["segwidget/static/widget.js"] <= 300_000
+
+
+def test_wheel_holds_what_answers_in_the_page(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name: archive.read(name) for name in DECODER}
+    unpacked = {Path(name).name: gzip.decompress(data) for name, data in packed.items()}
+    assert unpacked["ort.wasm.gz"].startswith(b"\0asm")
+    # The licence of what is bundled travels with it.
+    assert b"Copyright (c) Microsoft Corporation" in unpacked["worker.js.gz"][:2000]
+    assert all(data[4:8] == b"\0\0\0\0" for data in packed.values()), "a date in the archive"
+    assert sum(len(data) for data in packed.values()) <= 4_500_000
 
 
 def test_wheel_holds_the_weights_and_their_card(wheel: Path, in_wheel: set[str]) -> None:
