@@ -9,6 +9,7 @@ import { announceChanges } from "./state/announce";
 import { announceModels } from "./state/models";
 import { createHoverPreview } from "./state/hover";
 import { createStore } from "./state/store";
+import { resetThreshold } from "./state/threshold";
 import { createViewState } from "./state/view_state";
 import { App } from "./ui/App";
 import { WidgetContext, type Widget } from "./ui/context";
@@ -35,6 +36,7 @@ export function mountSegmenter(host: Host, element: HTMLElement): () => void {
   const stops = [
     announceChanges(store, view),
     announceModels(store, view),
+    resetThreshold(store, view),
     effect(() => {
       // What automation waits for: the kernel knows what the page shows.
       root.dataset["busy"] = String(store.unconfirmed.value);

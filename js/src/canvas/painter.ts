@@ -78,7 +78,7 @@ export function createPainter(
     }
     if (candidates) {
       const index = view.hoveredCandidate.peek() ?? store.picked.peek();
-      const shape = candidateShape(candidates, index, image);
+      const shape = candidateShape(candidates, index, image, view.threshold.peek());
       if (shape) layers.drawMask(frame, shape, layers.candidateStyle(store.currentLabel.peek().color));
     }
     paintHovered(frame, image);
@@ -170,6 +170,7 @@ export function createPainter(
     root.dataset["request"] = shown?.request ?? "";
     root.dataset["preview"] = String(hover.candidates.peek() !== null);
     root.dataset["pending"] = String(store.local.pending.peek().length);
+    root.dataset["threshold"] = String(view.threshold.peek());
     root.dataset["proposals"] = String(view.proposals.shown.peek().length);
     root.dataset["pointed"] = view.proposals.hovered.peek() ?? "";
     if (shown && view.lastAnswer.peek()?.request !== shown.request) {
@@ -189,7 +190,7 @@ export function createPainter(
       store.labels, store.currentLabel, view.viewport, view.stage, view.rubberBand,
       view.hoveredCandidate, view.hoveredAnnotation, view.hoveredPrompt, preview.bitmap,
       view.proposals.shown, view.proposals.hovered, view.proposals.band, store.local.pending,
-      hover.candidates, hover.index,
+      hover.candidates, hover.index, view.threshold,
     ]) {
       void changed.value;
     }

@@ -1,9 +1,10 @@
 // The verbs of the front end. Every one ends in one message to the kernel or one change of view state.
 import { effect } from "@preact/signals";
-import type { BoxTuple, Intent, Prompt, Traits } from "../host/traits";
+import type { BoxTuple, Intent, Level, Prompt, Traits } from "../host/traits";
 import { fit, pan, toStage, zoomAt, type Spot } from "../canvas/viewport";
 import { createDraft, type PageDecoder } from "./draft";
 import { createEditing, withPrompt, type Editing } from "./editing";
+import { isAmbiguous, pickFor } from "./level";
 import { stepFrom } from "./proposals";
 import type { Store } from "./store";
 import type { ViewState } from "./view_state";
@@ -19,6 +20,8 @@ export interface Actions {
   removeLastPrompt(): void;
   pick(index: number): void;
   pickBy(step: number): void;
+  /** Which of an ambiguous click's masks is picked first, from now on and in the present draft. */
+  preferLevel(level: Level): void;
   keep(): void;
   clear(): void;
   undo(): void;
@@ -149,13 +152,21 @@ export function createActions(store: Store, view: ViewState, decoder?: PageDecod
       const count = store.shown.peek()?.items.length ?? 0;
       if (count > 0) actions.pick((store.picked.peek() + step + count) % count);
     },
+    preferLevel(level) {
+      if (level === store.level.peek()) return;
+      set({ level });
+      const shown = store.shown.peek();
+      if (shown && isAmbiguous(store.prompts.peek())) actions.pick(pickFor(level, shown));
+    },
     keep() {
       const shown = store.shown.peek();
       // Nothing is kept that was not on screen: while an answer is awaited this does nothing.
       if (!shown || !store.settled.peek() || shown.items.length === 0) return;
       view.hoveredCandidate.value = null;
-      if (draft.keep(0)) return;
-      send({ op: "keep", request: shown.request, picked: store.picked.peek() });
+      const threshold = view.threshold.peek();
+      if (draft.keep(threshold)) return;
+      const picked = store.picked.peek();
+      send({ op: "keep", request: shown.request, picked, ...(threshold !== 0 && { threshold }) });
     },
     clear() {
       if (store.prompts.peek().length > 0 && !draft.clear()) sendInTurn({ op: "clear" });

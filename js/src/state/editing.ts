@@ -253,7 +253,11 @@ export function createEditing(store: Store, view: ViewState, messages: Messages)
       const shown = store.shown.peek();
       if (id === null || !shown || !store.settled.peek()) return;
       const { request } = shown;
-      messages.sendInTurn({ op: "combine", id, how, request, picked: store.picked.peek() });
+      const threshold = view.threshold.peek();
+      const picked = store.picked.peek();
+      messages.sendInTurn({
+        op: "combine", id, how, request, picked, ...(threshold !== 0 && { threshold }),
+      });
     },
     removeSelected() {
       const id = view.selected.peek();

@@ -9,6 +9,9 @@ import { createToolState, type ToolState } from "./tool_state";
 /** What a plain left click or a tap means. */
 export type Mode = "include" | "exclude";
 
+/** The views in the drawer "How it thinks". */
+export type DrawerTab = "scores" | "logits" | "tokens" | "embedding" | "attention";
+
 export interface AnswerTime {
   request: string;
   /** The answer's own time. */
@@ -33,6 +36,8 @@ export interface ViewState {
   readonly pointer: Signal<Spot | null>;
   readonly rubberBand: Signal<RubberBand | null>;
   readonly hoveredCandidate: Signal<number | null>;
+  /** Where the draft's outline cuts the logits. */
+  readonly threshold: Signal<number>;
   readonly hoveredAnnotation: Signal<string | null>;
   readonly hoveredPrompt: Signal<number | null>;
   readonly proposals: ProposalState;
@@ -44,6 +49,9 @@ export interface ViewState {
   readonly previews: Signal<boolean>;
   readonly keysOpen: Signal<boolean>;
   readonly modelsOpen: Signal<boolean>;
+  /** The tray's drawer with the teaching views, and which of them is in front. */
+  readonly drawerOpen: Signal<boolean>;
+  readonly drawerTab: Signal<DrawerTab>;
   readonly localNotice: Signal<NoticeTrait | null>;
   readonly lastAnswer: Signal<AnswerTime | null>;
   /** What the live region says. */
@@ -65,6 +73,7 @@ export function createViewState(store: Store): ViewState {
     pointer: signal<Spot | null>(null),
     rubberBand: signal<RubberBand | null>(null),
     hoveredCandidate: signal<number | null>(null),
+    threshold: signal(0),
     hoveredAnnotation: signal<string | null>(null),
     hoveredPrompt: signal<number | null>(null),
     proposals: createProposalState(store),
@@ -74,6 +83,8 @@ export function createViewState(store: Store): ViewState {
     previews: signal(true),
     keysOpen: signal(false),
     modelsOpen: signal(false),
+    drawerOpen: signal(false),
+    drawerTab: signal<DrawerTab>("scores"),
     localNotice: signal<NoticeTrait | null>(null),
     lastAnswer: signal<AnswerTime | null>(null),
     announcement: signal(""),
