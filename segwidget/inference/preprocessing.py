@@ -18,6 +18,7 @@ from PIL import Image as PILImage
 from torch import Tensor
 
 from segwidget.inference.prompts import Point, Prompt
+from segwidget.media.shrink import HUGE, reduced, resized, shrink_factors
 from segwidget.sam.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, NOT_A_POINT
 
 
@@ -65,8 +66,12 @@ class Frame:
         return math.ceil(h * share), math.ceil(w * share)
 
     def resize(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """Scale ``(H, W, 3)`` pixels to the input: uint8 ``(1, 3, h, w)``, not padded."""
-        picture = PILImage.fromarray(pixels).resize(self.resized, PILImage.Resampling.BILINEAR)
+        """Scale ``(H, W, 3)`` pixels to the input: uint8 ``(1, 3, h, w)``, not padded.
+
+        Of more than :data:`segwidget.media.shrink.HUGE` pixels, blocks are averaged first: what is
+        averaged anyway is not copied, and the result differs by a level or two.
+        """
+        picture = resized(pixels, self.resized, PILImage.Resampling.BILINEAR)
         return torch.from_numpy(np.array(picture)).permute(2, 0, 1).unsqueeze(0)
 
     def to_input(self, prompts: tuple[Prompt, ...]) -> tuple[Tensor, Tensor]:
@@ -180,8 +185,11 @@ class Normalized(Preprocessing):
     def to_input(self, pixels: NDArray[np.uint8], frame: Frame) -> Tensor:
         """RGB pixels ``uint8 (H, W, 3)`` as the network's input, ``(1, 3, S, S)`` float32."""
         w, h = frame.resized
-        x = torch.from_numpy(np.array(pixels)).permute(2, 0, 1).unsqueeze(0)
-        x = F.interpolate(x, (h, w), mode="bilinear", align_corners=False, antialias=True)
+        if pixels.shape[0] * pixels.shape[1] > HUGE:
+            x = frame.resize(pixels)  # the same filter
+        else:
+            x = torch.from_numpy(np.array(pixels)).permute(2, 0, 1).unsqueeze(0)
+            x = F.interpolate(x, (h, w), mode="bilinear", align_corners=False, antialias=True)
         mean, std = (255 * torch.tensor(v).view(3, 1, 1) for v in (self.mean, self.std))
         side = frame.input_size
         return F.pad((x.float() - mean) / std, (0, side - w, 0, side - h))
@@ -204,6 +212,9 @@ class Stretched(Preprocessing):
         """RGB pixels ``uint8 (H, W, 3)`` as ``uint8 (side, side, 3)``."""
         from skimage.transform import resize  # needs a moment, and only this model needs it
 
+        across, down = shrink_factors(pixels, (side, side), gap=2)
+        if (across, down) != (1, 1):  # in float64 a huge image would fill the memory
+            pixels = reduced(pixels, across, down)
         big = resize(pixels, (side, side), order=3, preserve_range=True, anti_aliasing=True)
         return np.asarray(big).astype(np.uint8)
 

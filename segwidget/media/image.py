@@ -22,6 +22,10 @@ from segwidget.media.preview import encode_preview
 
 MAX_PIXELS = 150_000_000
 
+#: Of a file that is mapped into memory: nothing is decoded, and nothing is copied. More than that
+#: no mask holds.
+MAX_MAPPED_PIXELS = 2**30
+
 #: A path, a file's bytes, an open binary file, a Pillow image, a NumPy array, a torch tensor, or
 #: anything that NumPy understands as an array.
 ImageSource: TypeAlias = Any
@@ -34,7 +38,8 @@ class Image:
     """One opened image; its pixels never change.
 
     Attributes:
-        pixels: RGB, `uint8` (H, W, 3), C-contiguous and read-only.
+        pixels: RGB, `uint8` (H, W, 3), C-contiguous and read-only. A file that is mapped for
+            reading stays mapped, and must not change meanwhile; all else is copied.
         name: what people call it, such as a file's name; only ever shown as text.
 
     Raises:
@@ -63,7 +68,8 @@ class Image:
                 "open_image(...) converts other arrays."
             )
         # A view would change with its base, and the content's hash would lie.
-        if pixels.flags.writeable or not (pixels.flags.c_contiguous and pixels.flags.owndata):
+        frozen = pixels.flags.owndata and not pixels.flags.writeable
+        if not pixels.flags.c_contiguous or not (frozen or _is_mapped(pixels)):
             pixels = np.array(pixels, order="C")
             pixels.flags.writeable = False
             object.__setattr__(self, "pixels", pixels)
@@ -105,7 +111,8 @@ class Image:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Image):
             return NotImplemented
-        return self.name == other.name and np.array_equal(self.pixels, other.pixels)
+        same = self.pixels is other.pixels or np.array_equal(self.pixels, other.pixels)
+        return self.name == other.name and same
 
     def __hash__(self) -> int:
         return hash((self.name, self.sha256))
@@ -115,7 +122,7 @@ class Image:
 
 
 def open_image(
-    source: ImageSource, *, name: str | None = None, max_pixels: int = MAX_PIXELS
+    source: ImageSource, *, name: str | None = None, max_pixels: int | None = None
 ) -> Image:
     """Open an image from whatever is at hand; nothing is ever fetched from the network.
 
@@ -129,26 +136,46 @@ def open_image(
             - a NumPy array: grey (H, W) or (H, W, 1), RGB (H, W, 3), RGBA (H, W, 4),
             - a torch tensor: (H, W), (C, H, W) or (H, W, C),
             - anything that NumPy can read as such an array,
+            - a file of RGB pixels that is mapped for reading, such as
+              `np.memmap(path, np.uint8, "r", shape=(h, w, 3))` or `np.load(path, mmap_mode="r")`:
+              it is used in place, however large, and must not change meanwhile,
             - an `Image`, which is answered as it is.
 
             EXIF orientation is honoured. Transparency is composited over white. Numbers other than
             `uint8` are scaled as the module `segwidget.media.arrays` says.
         name: what to call the image; by default the file's name, or "image".
-        max_pixels: images of more than this many pixels are refused before they are decoded.
+        max_pixels: images of more than this many pixels are refused before they are decoded; by
+            default `MAX_PIXELS`, or `MAX_MAPPED_PIXELS` of a file that is mapped.
 
     Returns:
-        The opened image, with its own copy of the pixels.
+        The opened image, with its own copy of the pixels unless they are mapped.
 
     Raises:
         ImageError: a missing, damaged, foreign or huge file, a URL, or an array of another shape.
     """
     if isinstance(source, Image):
-        check_pixels(source.width, source.height, name or source.name, max_pixels)
+        if max_pixels is not None:
+            check_pixels(source.width, source.height, name or source.name, max_pixels)
         return source if name is None or name == source.name else replace(source, name=name)
     called = name if name is not None else _name_of(source)
-    pixels = _read(source, called, max_pixels)
+    if _is_mapped(source) and _is_rgb(source):
+        limit = MAX_MAPPED_PIXELS if max_pixels is None else max_pixels
+        check_pixels(source.shape[1], source.shape[0], called, limit)
+        return Image(source, called)
+    pixels = _read(source, called, MAX_PIXELS if max_pixels is None else max_pixels)
     pixels.flags.writeable = False
     return Image(pixels, called)
+
+
+def _is_mapped(array: object) -> bool:
+    """Whether this is (a part of) a file that is mapped for reading only."""
+    return isinstance(array, np.memmap) and array.mode == "r" and not array.flags.writeable
+
+
+def _is_rgb(array: NDArray[Any]) -> bool:
+    """Whether an array can be used as it is."""
+    shaped = array.ndim == 3 and array.shape[2] == 3 and array.size > 0
+    return shaped and array.dtype == np.uint8 and array.flags.c_contiguous
 
 
 def _read(source: ImageSource, name: str, max_pixels: int) -> NDArray[np.uint8]:
@@ -243,7 +270,8 @@ def _check_array_size(shape: tuple[int, ...], name: str, max_pixels: int) -> Non
     if pixels > max_pixels:
         raise ImageError(
             f"{name!r} has the shape {tuple(shape)}; at most {max_pixels:,} pixels are opened. "
-            "Shrink it or cut it into tiles, or pass a larger max_pixels to open_image."
+            "Shrink it, pass a larger max_pixels to open_image, or map a file of RGB pixels: "
+            "np.memmap(path, np.uint8, 'r', shape=(h, w, 3))."
         )
 
 

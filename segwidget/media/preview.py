@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image as PILImage
 
 from segwidget.errors import ImageError
+from segwidget.media.shrink import reduced, shrink_factors
 
 JPEG_QUALITIES = (92, 85, 75, 60, 45, 30)
 
@@ -36,11 +37,16 @@ def encode_preview(
     if max_side < 1:
         raise ImageError(f"max_side is {max_side}; expected 1 pixel or more. Pass 2048, say.")
     height, width = pixels.shape[:2]
-    full = PILImage.fromarray(pixels)
     side = min(max(width, height), max_side)
+    # Not copied whole where it is huge. Two pixels for each of the preview's are enough to filter.
+    across, down = shrink_factors(pixels, _fit(width, height, side), gap=2)
+    full = PILImage.fromarray(pixels if across == down == 1 else reduced(pixels, across, down))
+    seen = (0, 0, width / across, height / down)
     while True:
         size = _fit(width, height, side)
-        picture = full if size == full.size else full.resize(size, PILImage.Resampling.LANCZOS)
+        picture = full
+        if size != full.size:
+            picture = full.resize(size, PILImage.Resampling.LANCZOS, box=seen)
         if _png_may_fit(np.asarray(picture), max_bytes):
             data = _encode(picture, "PNG", compress_level=6)
             if len(data) <= max_bytes:
