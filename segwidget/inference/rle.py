@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from segwidget.errors import AnnotationError
 
 MAX_PIXELS = 2**30  # a short text may claim a mask that no memory holds
+_STRIP_PIXELS = 2**22  # of a mask that are looked at together
 _MAX_CHARACTERS = 7  # of one run: 35 bits hold any difference of two runs below 2**32
 
 
@@ -54,7 +55,7 @@ class Rle:
         # Empty runs inside say nothing, and pycocotools measures them wrongly; many a writer pads.
         if not runs[1:].all():
             runs = _without_empty_runs(runs)
-            counts = _pack(runs)
+            counts = pack(runs)
         object.__setattr__(self, "size", size)
         object.__setattr__(self, "counts", counts)
 
@@ -80,6 +81,31 @@ class Rle:
         return cls._trusted((array.shape[0], array.shape[1]), packed["counts"].decode("ascii"))
 
     @classmethod
+    def encode_box(
+        cls, mask: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int]
+    ) -> Rle:
+        """Encode a mask of which only a box is given; around it there is nothing.
+
+        The same as `encode` of the whole mask, which may be too large to be made.
+
+        Args:
+            mask: (h, w) bool, what is inside the box.
+            corner: (x, y) of the box's upper left pixel in the whole mask.
+            size: (height, width) of the whole mask.
+
+        Raises:
+            AnnotationError: an impossible size, or a box that does not lie within it.
+        """
+        height, width = _checked_size(size)
+        (x, y), (h, w) = corner, mask.shape
+        if x < 0 or y < 0 or x + w > width or y + h > height:
+            raise AnnotationError(
+                f"A box of {w} × {h} pixels at ({x}, {y}) does not lie within a mask of "
+                f"{width} × {height}. Cut it off at the edges."
+            )
+        return cls._trusted((height, width), pack(runs_of_box(mask, x, y, (height, width))))
+
+    @classmethod
     def from_runs(cls, size: tuple[int, int], runs: Any) -> Rle:
         """From plain run lengths (COCO's uncompressed form).
 
@@ -99,7 +125,7 @@ class Rle:
                 "as [12, 3, 9]."
             ) from error
         _check_runs(array, height_width)
-        return cls._trusted(height_width, _pack(_without_empty_runs(array)))
+        return cls._trusted(height_width, pack(_without_empty_runs(array)))
 
     @classmethod
     def from_dict(cls, data: Any) -> Rle:
@@ -131,6 +157,36 @@ class Rle:
         inside[1::2] = True
         height, width = self.size
         return np.ascontiguousarray(np.repeat(inside, runs).reshape(width, height).T)
+
+    def decode_box(
+        self, box: tuple[float, float, float, float] | None = None
+    ) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+        """The mask within a box, without making all of it.
+
+        Args:
+            box: (x0, y0, x1, y1) in whole pixels, right and lower edge exclusive; what lies outside
+                of the mask is left out. By default the tight box.
+
+        Returns:
+            A new C-contiguous bool array (h, w), and the (x, y) of its upper left pixel in the
+            whole mask.
+        """
+        height, width = self.size
+        x0, y0, x1, y1 = (int(edge) for edge in (self.box if box is None else box))
+        x0, y0 = min(max(x0, 0), width), min(max(y0, 0), height)
+        x1, y1 = max(x0, min(x1, width)), max(y0, min(y1, height))
+        ends = np.cumsum(unpack(self.counts))
+        inside = np.zeros(ends.size, np.bool_)
+        inside[1::2] = True
+        mask = np.zeros((y1 - y0, x1 - x0), np.bool_)
+        step = max(1, _STRIP_PIXELS // height)
+        for left in range(x0, x1, step):
+            right = min(left + step, x1)
+            bounds = np.clip(ends, left * height, right * height)
+            lengths = np.diff(bounds, prepend=left * height)
+            columns = np.repeat(inside, lengths).reshape(right - left, height)
+            mask[:, left - x0 : right - x0] = columns[:, y0:y1].T
+        return mask, (x0, y0)
 
     @cached_property
     def area(self) -> int:
@@ -215,19 +271,58 @@ def unpack(counts: str) -> NDArray[np.int64]:
     return runs
 
 
-def _pack(runs: NDArray[np.int64]) -> str:
-    """COCO's compressed text of run lengths: the inverse of `unpack`."""
+def pack(runs: NDArray[np.int64]) -> str:
+    """COCO's compressed text of run lengths: the inverse of `unpack`.
+
+    Five bits a character, the sixth says that more come. All runs at once, since pycocotools wants
+    them as Python's numbers.
+    """
     numbers = runs.copy()
     numbers[3:] -= runs[1:-2]
-    characters = []
-    for number in numbers.tolist():
-        more = True
-        while more:
-            bits = number & 31
-            number >>= 5
-            more = number != (-1 if bits & 16 else 0)
-            characters.append(chr(48 + (bits | 32 if more else bits)))
-    return "".join(characters)
+    pieces, left = [], np.arange(len(runs))  # of the runs, those that need more characters
+    while len(left):
+        digits = numbers & 31
+        numbers >>= 5
+        more = numbers != -(digits >> 4)  # what is left is not the sign alone
+        pieces.append((left, (digits + 32 * more + 48).astype(np.uint8)))
+        left, numbers = left[more], numbers[more]
+    lengths = np.zeros(len(runs), np.int64)
+    for left, _ in pieces:
+        lengths[left] += 1
+    starts = np.cumsum(lengths) - lengths
+    text = np.empty(int(lengths.sum()), np.uint8)
+    for place, (left, characters) in enumerate(pieces):
+        text[starts[left] + place] = characters
+    return text.tobytes().decode("ascii")
+
+
+def runs_of_box(
+    mask: NDArray[np.bool_], x: int, y: int, size: tuple[int, int]
+) -> NDArray[np.int64]:
+    """Run lengths of a whole mask that is empty outside of a box; the whole is never made.
+
+    Args:
+        mask: (h, w) bool, what is inside the box.
+        x: the box's left edge, in pixels of the whole.
+        y: its upper edge.
+        size: (height, width) of the whole.
+    """
+    (h, w), (height, width) = mask.shape, size
+    found = []
+    step = max(1, _STRIP_PIXELS // max(1, h))
+    for left in range(0, w, step):
+        strip = mask[:, left : left + step]
+        framed = np.zeros((strip.shape[1], h + 2), np.bool_)
+        framed[:, 1:-1] = strip.T
+        # Beginnings and ends, by turns; flat, since NumPy finds those sooner.
+        column, row = divmod(np.flatnonzero(framed[:, 1:] ^ framed[:, :-1]), h + 1)
+        found.append((column + left + x) * height + row + y)
+    at = np.concatenate(found) if found else np.zeros(0, np.int64)
+    # A run that ends where the next column's begins goes on.
+    joined = np.flatnonzero(at[1:-1:2] == at[2::2])
+    at = np.delete(at, np.concatenate([2 * joined + 1, 2 * joined + 2]))
+    runs = np.diff(at, prepend=0, append=width * height)
+    return runs if runs[-1] else runs[:-1]
 
 
 def _without_empty_runs(runs: NDArray[np.int64]) -> NDArray[np.int64]:

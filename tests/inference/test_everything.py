@@ -14,7 +14,7 @@ from segwidget.inference.everything import (
     propose,
     without_duplicates,
 )
-from segwidget.inference.everything.canvas import Canvas, Piece, pack, unroll
+from segwidget.inference.everything.canvas import Canvas, Piece, unroll
 from segwidget.inference.everything.filters import near_crop_edge, non_maximum, without_crumbs
 from segwidget.inference.everything.grid import crop_boxes, make_crops, point_grid
 from segwidget.inference.everything.settings import PUBLISHED
@@ -23,6 +23,7 @@ from segwidget.inference.network import SamNetwork
 from segwidget.inference.predictor import Predictor
 from segwidget.inference.preprocessing import Frame
 from segwidget.inference.prompts import Point
+from segwidget.inference.rle import pack
 
 LOOSE = EverythingSettings(
     points_per_side=4,

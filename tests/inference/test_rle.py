@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from segwidget.errors import AnnotationError
-from segwidget.inference.rle import MAX_PIXELS, Rle, _pack, unpack
+from segwidget.inference.rle import MAX_PIXELS, Rle, pack, unpack
 
 masks = arrays.arrays(bool, arrays.array_shapes(min_dims=2, max_dims=2, max_side=12))
 
@@ -38,7 +38,7 @@ def test_runs_are_those_of_the_mask(mask):
     runs = unpack(rle.counts)
     inside = np.repeat(np.arange(runs.size) % 2, runs).reshape(mask.T.shape).T
     np.testing.assert_array_equal(inside, mask)
-    assert _pack(runs) == rle.counts
+    assert pack(runs) == rle.counts
     assert Rle.from_runs(rle.size, runs.tolist()) == rle
 
 
@@ -162,7 +162,7 @@ def test_empty_runs_inside_are_merged():
     mask[:, 1:3] = True
     expected = Rle.encode(mask)
     assert Rle.from_runs((2, 4), [2, 1, 0, 3, 2, 0]) == expected
-    padded = Rle((2, 4), _pack(np.array([2, 1, 0, 3, 2, 0])))
+    padded = Rle((2, 4), pack(np.array([2, 1, 0, 3, 2, 0])))
     assert padded == expected
     assert padded.box == (1, 0, 3, 2)
     assert Rle.from_runs((2, 4), [0, 8, 0, 0]).area == 8
@@ -195,3 +195,64 @@ def test_dictionaries_that_are_no_mask(data):
 def test_masks_of_different_size_are_not_compared():
     with pytest.raises(AnnotationError, match="cannot be compared"):
         Rle.encode(disc(40, 60)).iou(Rle.encode(disc(60, 40)))
+
+
+@given(masks, st.integers(0, 5), st.integers(0, 5), st.integers(0, 5), st.integers(0, 5))
+def test_a_box_is_encoded_as_the_whole(part, left, right, above, below):
+    h, w = part.shape
+    whole = np.zeros((above + h + below, left + w + right), bool)
+    whole[above : above + h, left : left + w] = part
+    rle = Rle.encode_box(part, (left, above), whole.shape)
+    assert rle == Rle.encode(whole)
+    assert rle == Rle(rle.size, rle.counts)
+    if part.any():
+        np.testing.assert_array_equal(*_cut(rle, whole))
+
+
+def _cut(rle, whole):
+    x0, y0, x1, y1 = map(int, rle.box)
+    inside, corner = rle.decode_box()
+    assert corner == (x0, y0)
+    return inside, whole[y0:y1, x0:x1]
+
+
+@given(masks, st.tuples(*[st.integers(-3, 15)] * 4))
+def test_a_box_is_decoded_as_the_whole(mask, box):
+    inside, (x, y) = Rle.encode(mask).decode_box(box)
+    x0, y0, x1, y1 = box
+    expected = mask[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
+    assert inside.size == expected.size
+    if expected.size:
+        assert (x, y) == (max(x0, 0), max(y0, 0))
+        np.testing.assert_array_equal(inside, expected)
+
+
+@pytest.mark.parametrize("full_height", [False, True])
+def test_strips_of_a_mask_join(monkeypatch, full_height):
+    monkeypatch.setattr("segwidget.inference.rle._STRIP_PIXELS", 25)
+    part = np.random.default_rng(1).random((11, 40)) < 0.8
+    part[0] = part[-1] = True
+    size = (11, 40) if full_height else (20, 50)
+    whole = np.zeros(size, bool)
+    corner = (0, 0) if full_height else (4, 5)
+    whole[corner[1] : corner[1] + 11, corner[0] : corner[0] + 40] = part
+    rle = Rle.encode_box(part, corner, size)
+    assert rle == Rle.encode(whole)
+    np.testing.assert_array_equal(rle.decode_box((0, 0, size[1], size[0]))[0], whole)
+
+
+def test_a_small_box_of_a_huge_mask():
+    """Made, measured and read without 400 million pixels."""
+    part = disc()
+    rle = Rle.encode_box(part, (19_000, 12_345), (20_000, 20_000))
+    assert rle.area == part.sum()
+    inside, corner = rle.decode_box()
+    rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+    assert corner == (19_000 + columns[0], 12_345 + rows[0])
+    assert inside.sum() == part.sum()
+
+
+@pytest.mark.parametrize("corner", [(-1, 0), (0, -1), (3, 0), (0, 2)])
+def test_a_box_outside_is_refused(corner):
+    with pytest.raises(AnnotationError, match="does not lie within"):
+        Rle.encode_box(np.ones((3, 4), bool), corner, (4, 6))

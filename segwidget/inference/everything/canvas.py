@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwidget.inference.preprocessing import Frame, interpolation
+from segwidget.inference.rle import runs_of_box
 
 # Pixels along an axis that are enlarged at once, at most: 64 x 1,500 logits are 384 kB.
 STEP = 64
@@ -211,42 +212,7 @@ class Piece(NamedTuple):
 
         They go down the columns, left to right, and take turns: outside first, then inside.
         """
-        h, w = self.mask.shape
-        framed = np.zeros((w, h + 2), bool)
-        framed[:, 1:-1] = self.mask.T
-        # Beginnings and ends, by turns; flat, since NumPy finds those sooner.
-        column, row = divmod(np.flatnonzero(framed[:, 1:] ^ framed[:, :-1]), h + 1)
-        at = (column + self.x) * height + row + self.y
-        # A run that ends where the next column's begins goes on.
-        joined = np.flatnonzero(at[1:-1:2] == at[2::2])
-        at = np.delete(at, np.concatenate([2 * joined + 1, 2 * joined + 2]))
-        runs = np.diff(at, prepend=0, append=width * height)
-        return runs if runs[-1] else runs[:-1]
-
-
-def pack(runs: NDArray[np.int64]) -> str:
-    """COCO's compressed text of run lengths: five bits a character, the sixth says that more come.
-
-    From the fourth on, a run is written as its difference to the run two before it. All runs at
-    once, since pycocotools wants them as Python's numbers.
-    """
-    numbers = runs.copy()
-    numbers[3:] -= runs[1:-2]
-    pieces, left = [], np.arange(len(runs))  # of the runs, those that need more characters
-    while len(left):
-        digits = numbers & 31
-        numbers >>= 5
-        more = numbers != -(digits >> 4)  # what is left is not the sign alone
-        pieces.append((left, (digits + 32 * more + 48).astype(np.uint8)))
-        left, numbers = left[more], numbers[more]
-    lengths = np.zeros(len(runs), np.int64)
-    for left, _ in pieces:
-        lengths[left] += 1
-    starts = np.cumsum(lengths) - lengths
-    text = np.empty(int(lengths.sum()), np.uint8)
-    for place, (left, characters) in enumerate(pieces):
-        text[starts[left] + place] = characters
-    return text.tobytes().decode("ascii")
+        return runs_of_box(self.mask, self.x, self.y, (height, width))
 
 
 def unroll(runs: NDArray[np.int64], width: int, height: int) -> NDArray[np.bool_]:

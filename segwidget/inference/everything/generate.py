@@ -26,7 +26,7 @@ from segwidget.inference.everything.budget import (
     is_out_of_memory,
     prompt_bytes,
 )
-from segwidget.inference.everything.canvas import Canvas, Piece, Window, pack, unroll
+from segwidget.inference.everything.canvas import Canvas, Piece, Window, unroll
 from segwidget.inference.everything.filters import (
     near_crop_edge,
     non_maximum,
@@ -37,6 +37,7 @@ from segwidget.inference.everything.proposal import OnUpdate, Progress, Proposal
 from segwidget.inference.everything.settings import EverythingSettings
 from segwidget.inference.network import Prepared
 from segwidget.inference.predictor import Predictor
+from segwidget.inference.rle import pack
 from segwidget.sam.prompt_encoder import FOREGROUND, NOT_A_POINT
 
 # Provisional results take at most about so large a share of the time.
