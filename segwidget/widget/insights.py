@@ -72,7 +72,7 @@ class InsightsWidget(SessionWidget):
         computing: Computing,
         height: int,
     ) -> None:
-        self._asked_insight: str | None = None  # the newest kind that waits to be made
+        self._asked_insights: list[str] = []  # kinds that wait to be made, each once
         self._insight_thread: threading.Thread | None = None
         super().__init__(image, session, model, computing, height)
 
@@ -121,7 +121,8 @@ class InsightsWidget(SessionWidget):
                 raise ModelError(
                     f"There is no insight {kind[:40]!r}; expected one of {', '.join(KINDS)}."
                 )
-            self._asked_insight = kind
+            if kind not in self._asked_insights:
+                self._asked_insights.append(kind)
             if self._insight_thread is None:
                 self._insight_thread = threading.Thread(
                     target=self._make_insights, name="segwidget-insight", daemon=True
@@ -134,13 +135,13 @@ class InsightsWidget(SessionWidget):
         self._assign("insight", None)
 
     def _make_insights(self) -> None:
-        """Make what is asked for, the newest first, until nothing is; then the thread ends."""
+        """Make what is asked for, until nothing is; then the thread ends."""
         while True:
             with self._lock:
-                kind, self._asked_insight = self._asked_insight, None
-                if kind is None or self._closed:
+                if self._closed or not self._asked_insights:
                     self._insight_thread = None
                     return
+                kind = self._asked_insights.pop(0)
                 asked = _Question(kind, self._answerer, self._session.draft, self.request)
             try:
                 made = _insight(asked)
@@ -150,8 +151,9 @@ class InsightsWidget(SessionWidget):
                 self._report(e)
                 made = insight_to_json(kind, asked.request, message="This could not be drawn.")
             with self._lock:
-                if asked.answerer is not self._answerer and self._asked_insight is None:
-                    self._asked_insight = kind  # another model has come meanwhile
+                if asked.answerer is not self._answerer:  # another model has come meanwhile
+                    if kind not in self._asked_insights:
+                        self._asked_insights.append(kind)
                 elif not self._closed:
                     self._assign("insight", made)
 

@@ -136,6 +136,24 @@ def test_a_flood_of_questions_makes_one_thread_and_ends(seg, page, monkeypatch):
     assert seg._insight_thread is None
 
 
+def test_two_views_with_different_questions_both_get_theirs(seg, page, monkeypatch):
+    gate, begun = threading.Event(), threading.Event()
+
+    def slow(predictor):
+        begun.set()
+        assert gate.wait(PATIENCE)
+        return embedding_pca(predictor)
+
+    monkeypatch.setattr(insights, "embedding_pca", slow)
+    page.do("insight", kind="pca")
+    assert begun.wait(PATIENCE)
+    for kind in ("attention", "pca", "attention"):
+        page.do("insight", kind=kind)
+    gate.set()
+    made(seg)
+    assert [sent["kind"] for sent in page.updates("insight")] == ["pca", "attention", "pca"]
+
+
 def test_another_model_forgets_what_the_last_one_showed(seg, page, loads, tmp_path):
     page.do("insight", kind="pca")
     made(seg)
