@@ -29,7 +29,7 @@ test("a click on the square answers with its mask", () => {
   const { store, actions } = setUp();
   actions.addPrompt(point(20, 20));
   const best = store.shown.value!.items[0]!;
-  expect(store.shown.value!.items).toHaveLength(3);
+  expect(store.shown.value!.items).toHaveLength(4);
   expect(best.area).toBeGreaterThan(230);
   expect(best.area).toBeLessThan(280);
   expect(best.box.map((v) => Math.round(v / 16))).toEqual([1, 1, 2, 2]);
@@ -101,7 +101,7 @@ test("picks go round, and an impossible one is not sent", () => {
   const { kernel, store, actions } = setUp();
   actions.addPrompt(point(20, 20));
   actions.pickBy(-1);
-  expect(store.picked.value).toBe(2);
+  expect(store.picked.value).toBe(3);
   actions.pickBy(1);
   expect(store.picked.value).toBe(0);
   const sent = kernel.sent.length;

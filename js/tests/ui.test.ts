@@ -59,7 +59,7 @@ test("the root says which answer is painted, and whether one is awaited", async 
   await settle();
   expect(widget.root.dataset["busy"]).toBe("false");
   expect(widget.root.dataset["request"]).toBe("test-1");
-  expect(widget.find("live").textContent).toMatch(/^3 candidates, best 0\.\d\d$/);
+  expect(widget.find("live").textContent).toMatch(/^4 candidates, best 0\.\d\d$/);
 });
 
 test("Enter keeps, the list shows it, and the live region says it", async () => {

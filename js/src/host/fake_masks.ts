@@ -1,4 +1,4 @@
-// Simple but honest candidates without a network: regions of similar color at three tolerances.
+// Simple but honest candidates without a network: regions of similar color at four tolerances.
 import { encodeLogits } from "../codecs/logits";
 import type { BoxPrompt, BoxTuple, CandidateItem, PointPrompt, Prompt } from "./traits";
 
@@ -11,13 +11,15 @@ export interface Pixels {
 
 export interface FakeAnswer {
   items: CandidateItem[];
+  tokens: number[];
   shape: [number, number, number];
   scale: [number, number];
   logits: Uint8Array;
 }
 
 const LONG_SIDE = 256;
-const TOLERANCES = [0.055, 0.12, 0.24];
+/** Of the mask tokens: the single mask, and three for ambiguous prompts. */
+const TOLERANCES = [0.17, 0.055, 0.12, 0.24];
 
 /** The picture at the resolution of the logits, colors 0 to 1. */
 interface Small {
@@ -157,7 +159,7 @@ function describe(small: Small, mask: Uint8Array, field: Float32Array, full: Pix
   };
 }
 
-/** Up to three candidates for the prompts, best score first; none where the prompts leave nothing. */
+/** Four candidates, ordered as the kernel does: the single mask last for one point, else first. */
 export function answer(pixels: Pixels, prompts: readonly Prompt[]): FakeAnswer {
   const small = shrink(pixels);
   const { width, height, scale } = small;
@@ -174,7 +176,7 @@ export function answer(pixels: Pixels, prompts: readonly Prompt[]): FakeAnswer {
       return x > box.x0 * scale && x < box.x1 * scale && y > box.y0 * scale && y < box.y1 * scale ? 1 : 0;
     });
   }
-  const found = TOLERANCES.map((tolerance) => {
+  const found = TOLERANCES.map((tolerance, token) => {
     const mask = inside
       ? foreground(small, inside, tolerance)
       : new Uint8Array(width * height);
@@ -185,10 +187,19 @@ export function answer(pixels: Pixels, prompts: readonly Prompt[]): FakeAnswer {
       });
     }
     const field = soften(mask, width, height);
-    return { field, item: describe(small, mask, field, pixels) };
+    return { field, token, item: describe(small, mask, field, pixels) };
   });
-  found.sort((a, b) => b.item.predicted_iou - a.item.predicted_iou);
-  const logits = new Uint8Array(found.length * width * height);
-  found.forEach(({ field }, i) => logits.set(encodeLogits(field), i * width * height));
-  return { items: found.map((f) => f.item), shape: [found.length, height, width], scale: [scale, scale], logits };
+  const [single, ...three] = found;
+  three.sort((a, b) => b.item.predicted_iou - a.item.predicted_iou);
+  const ambiguous = prompts.length === 1 && points.length === 1;
+  const order = ambiguous ? [...three, single!] : [single!, ...three];
+  const logits = new Uint8Array(order.length * width * height);
+  order.forEach(({ field }, i) => logits.set(encodeLogits(field), i * width * height));
+  return {
+    items: order.map((f) => f.item),
+    tokens: order.map((f) => f.token),
+    shape: [order.length, height, width],
+    scale: [scale, scale],
+    logits,
+  };
 }

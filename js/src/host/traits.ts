@@ -148,6 +148,8 @@ export interface InsightTrait {
   pictures: { title: string; data: Bytes }[];
   /** The part of the image that they show. */
   region: BoxTuple;
+  /** Why there is no picture, where there is none. */
+  message?: string;
 }
 
 export interface LabelTrait {

@@ -1,6 +1,6 @@
 // The verbs of the front end. Every one ends in one message to the kernel or one change of view state.
 import { effect } from "@preact/signals";
-import type { BoxTuple, Intent, Level, Prompt, Traits } from "../host/traits";
+import type { BoxTuple, InsightTrait, Intent, Level, Prompt, Traits } from "../host/traits";
 import { fit, pan, toStage, zoomAt, type Spot } from "../canvas/viewport";
 import { createDraft, type PageDecoder } from "./draft";
 import { createEditing, withPrompt, type Editing } from "./editing";
@@ -22,6 +22,8 @@ export interface Actions {
   pickBy(step: number): void;
   /** Which of an ambiguous click's masks is picked first, from now on and in the present draft. */
   preferLevel(level: Level): void;
+  /** Asks for a picture of what the network does; it comes in the `insight` trait. */
+  askInsight(kind: InsightTrait["kind"]): void;
   keep(): void;
   clear(): void;
   undo(): void;
@@ -158,6 +160,7 @@ export function createActions(store: Store, view: ViewState, decoder?: PageDecod
       const shown = store.shown.peek();
       if (shown && isAmbiguous(store.prompts.peek())) actions.pick(pickFor(level, shown));
     },
+    askInsight: (kind) => send({ op: "insight", kind }),
     keep() {
       const shown = store.shown.peek();
       // Nothing is kept that was not on screen: while an answer is awaited this does nothing.

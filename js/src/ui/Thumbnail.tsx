@@ -58,8 +58,12 @@ export function cropFor(
   };
 }
 
-export function Thumbnail(props: { candidates: CandidatesTrait; index: number }): JSX.Element {
-  const { candidates, index } = props;
+export function Thumbnail(props: {
+  candidates: CandidatesTrait;
+  index: number;
+  threshold?: number;
+}): JSX.Element {
+  const { candidates, index, threshold = 0 } = props;
   const { store, preview } = useWidget();
   const canvas = useRef<HTMLCanvasElement>(null);
   const image = store.image.value;
@@ -69,7 +73,7 @@ export function Thumbnail(props: { candidates: CandidatesTrait; index: number })
   useLayoutEffect(() => {
     const context = canvas.current?.getContext("2d");
     if (!context || !image) return;
-    const shape = candidateShape(candidates, index, image);
+    const shape = candidateShape(candidates, index, image, threshold);
     const crop = cropFor(candidates, index, image);
     const k = WIDTH / crop.width;
     context.setTransform(1, 0, 0, 1, 0, 0);
@@ -92,7 +96,7 @@ export function Thumbnail(props: { candidates: CandidatesTrait; index: number })
     context.lineWidth = 2.5 / k;
     context.strokeStyle = "#ffffff";
     context.stroke(shape.path);
-  }, [candidates, index, image, bitmap, color]);
+  }, [candidates, index, threshold, image, bitmap, color]);
 
   return <canvas ref={canvas} class="sw-thumb" width={WIDTH} height={HEIGHT} aria-hidden="true" />;
 }

@@ -2,66 +2,13 @@
 import type { JSX } from "preact";
 import { useRef } from "preact/hooks";
 import { safeColor } from "../canvas/color";
-import type { CandidatesTrait } from "../host/traits";
+import { Card, SINGLE_TOKEN } from "./Card";
 import { Button, Kbd, Swatch } from "./controls";
 import { useWidget } from "./context";
-import { formatArea, formatScore } from "./format";
-import { CandidatesIcon, CheckIcon } from "./icons";
-import { Thumbnail } from "./Thumbnail";
-
-function Card(props: { candidates: CandidatesTrait; index: number; picked: boolean }): JSX.Element {
-  const { candidates, index, picked } = props;
-  const { view, actions } = useWidget();
-  const item = candidates.items[index]!;
-  const preview = (on: boolean) => () => {
-    if (on) view.hoveredCandidate.value = index;
-    else if (view.hoveredCandidate.peek() === index) view.hoveredCandidate.value = null;
-  };
-  return (
-    <button
-      type="button"
-      role="radio"
-      class="sw-card"
-      aria-checked={picked}
-      aria-label={
-        `Candidate ${index + 1}: predicted IoU ${formatScore(item.predicted_iou)}, ` +
-        `stability ${formatScore(item.stability_score)}, ${item.area} pixels`
-      }
-      tabIndex={picked ? 0 : -1}
-      data-testid={`candidate-${index}`}
-      data-lm-suppress-shortcuts="true"
-      onClick={() => actions.pick(index)}
-      onPointerEnter={preview(true)}
-      onPointerLeave={preview(false)}
-    >
-      <span class="sw-card-picture">
-        <Thumbnail candidates={candidates} index={index} />
-        <Kbd>{index + 1}</Kbd>
-        {picked && (
-          <span class="sw-card-mark">
-            <CheckIcon />
-          </span>
-        )}
-      </span>
-      <span class="sw-card-text">
-        <span class="sw-score">
-          <b data-testid="candidate-iou">{formatScore(item.predicted_iou)}</b>
-          <small>IoU</small>
-        </span>
-        <span class="sw-meter">
-          <i style={{ width: `${Math.round(Math.min(Math.max(item.predicted_iou, 0), 1) * 100)}%` }} />
-        </span>
-        <small class="sw-detail" data-testid="candidate-stability">
-          <span class="sw-long">Stability</span>
-          <span class="sw-short">Stab.</span> {formatScore(item.stability_score)}
-        </small>
-        <small class="sw-detail">
-          <span class="sw-long">Area</span> {formatArea(item.area)}
-        </small>
-      </span>
-    </button>
-  );
-}
+import { Drawer } from "./Drawer";
+import { CandidatesIcon } from "./icons";
+import { LevelChoice } from "./LevelChoice";
+import { ThresholdSlider } from "./ThresholdSlider";
 
 function Placeholder(): JSX.Element {
   const { store } = useWidget();
@@ -80,6 +27,12 @@ function Placeholder(): JSX.Element {
       )}
     </div>
   );
+}
+
+/** Where the single mask's card is: in front for clear prompts, else behind the three. */
+function placeOf(tokens: readonly number[] | undefined): "first" | "last" | "none" {
+  const at = tokens?.indexOf(SINGLE_TOKEN) ?? -1;
+  return at < 0 ? "none" : at === 0 ? "first" : "last";
 }
 
 export function Tray(): JSX.Element {
@@ -116,6 +69,8 @@ export function Tray(): JSX.Element {
       <header class="sw-heading">
         <h3>Candidates</h3>
         <span class="sw-heading-note">{store.waiting.value && count > 0 ? "updating…" : ""}</span>
+        <span class="sw-spring" />
+        <LevelChoice />
       </header>
       {shown && count > 0 ? (
         <div
@@ -124,6 +79,7 @@ export function Tray(): JSX.Element {
           role="radiogroup"
           aria-label="Candidate masks"
           data-count={count}
+          data-single={placeOf(shown.tokens)}
           onKeyDown={onKey}
         >
           {shown.items.map((_, index) => (
@@ -133,6 +89,7 @@ export function Tray(): JSX.Element {
       ) : (
         <Placeholder />
       )}
+      <ThresholdSlider />
       <div class="sw-decide">
         <Button
           label={`Keep as ${label.name}`}
@@ -165,6 +122,7 @@ export function Tray(): JSX.Element {
           Discard
         </Button>
       </div>
+      <Drawer />
     </section>
   );
 }
