@@ -42,4 +42,7 @@ def test_a_mask_is_kept_and_cells_that_read_it_run_again(
     assert cells.count() == count
 
     wheel_zooms_only_with_focus(view)
+    expect(view.root).to_have_attribute("data-theme", "light")
+    page.evaluate("document.body.style.background = '#16181d'")
+    expect(view.root).to_have_attribute("data-theme", "dark")
     assert complaints.ours == []
