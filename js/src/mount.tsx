@@ -3,6 +3,7 @@ import { effect } from "@preact/signals";
 import { render } from "preact";
 import { createPreview } from "./canvas/preview";
 import { MaskShapes } from "./canvas/shapes";
+import { createEngine } from "./decode/engine";
 import type { Host } from "./host/host";
 import { createActions } from "./state/actions";
 import { announceChanges } from "./state/announce";
@@ -26,9 +27,10 @@ export function mountSegmenter(host: Host, element: HTMLElement): () => void {
   const control = new AbortController();
   const store = createStore(host);
   const view = createViewState(store);
-  const actions = createActions(store, view);
+  const engine = createEngine(store, host);
+  const actions = createActions(store, view, engine);
   const preview = createPreview(store, view);
-  const hover = createHoverPreview(store, view, undefined);
+  const hover = createHoverPreview(store, view, engine);
   const shapes = new MaskShapes();
   const proposalShapes = new MaskShapes();
   followTheme(root, view.dark, control.signal);
@@ -42,6 +44,7 @@ export function mountSegmenter(host: Host, element: HTMLElement): () => void {
       root.dataset["busy"] = String(store.unconfirmed.value);
       root.dataset["state"] = store.status.value.state;
       root.dataset["mode"] = view.mode.value;
+      root.dataset["decoder"] = engine.state.value;
     }),
     effect(() => {
       const height = Number(store.height.value);
@@ -71,6 +74,7 @@ export function mountSegmenter(host: Host, element: HTMLElement): () => void {
     view.proposals.dispose();
     preview.dispose();
     hover.dispose();
+    engine.dispose();
     shapes.clear();
     proposalShapes.clear();
     store.dispose();
