@@ -1,5 +1,6 @@
 // A kernel in the page, for the demo and the tests: it speaks the protocol and computes real masks.
 import { proposeAll, takenBy, type FakeProgress } from "./fake_everything";
+import { fakeInsight } from "./fake_insight";
 import { answer, type Pixels } from "./fake_masks";
 import { FAKE_MODELS, FakeModels } from "./fake_models";
 import { LocalSession } from "./local_session";
@@ -68,6 +69,10 @@ export class FakeKernel extends LocalSession {
         return this.#endRun("idle");
       case "keep_proposals":
         return this.#keepProposals(intent.ids, intent.label ?? this.traits.label);
+      case "insight": {
+        const { prompts, request } = this.traits;
+        return this.push({ insight: fakeInsight(this.#pixels, intent.kind, prompts, request) });
+      }
       default:
         super.send(intent);
     }
