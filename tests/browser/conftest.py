@@ -61,6 +61,7 @@ def open_notebook(browser: Browser, request: pytest.FixtureRequest) -> Iterator[
         height: int = 900,
         ratio: float = 1,
         dark: bool = False,
+        before_open: str = "",
     ) -> Stage:
         server: LabServer = request.getfixturevalue("dark_server" if dark else "server")
         name = re.sub(r"\W+", "_", f"{request.node.name}_{len(opened)}") + ".ipynb"
@@ -70,6 +71,8 @@ def open_notebook(browser: Browser, request: pytest.FixtureRequest) -> Iterator[
             reduced_motion="reduce",
         )
         contexts.append(context)
+        if before_open:
+            context.add_init_script(before_open)
         context.set_default_timeout(30_000)
         server.write_notebook(name, cells or [QUICKSTART])
         lab = LabPage(context.new_page(), server).open(name)
