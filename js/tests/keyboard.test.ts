@@ -7,6 +7,7 @@ const press = (key: string, more: Partial<KeyPress> = {}): KeyPress => ({
 const drafting: KeyContext = {
   focus: "stage", hasCandidates: true, hasPrompts: true, candidateCount: 3, labelCount: 4, keysOpen: false,
   running: false, hasProposals: false, proposalsOpen: false, onProposal: false,
+  drawing: false, crosshair: false, hasSelection: false, hasRegion: false, sized: false, standalone: false,
 };
 const idle: KeyContext = { ...drafting, hasCandidates: false, hasPrompts: false, candidateCount: 0 };
 

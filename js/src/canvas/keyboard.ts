@@ -1,15 +1,13 @@
-// Keys to verbs. A pure table: what is not in it belongs to the page and the notebook.
+// Keys to verbs, and verbs to what they do. What is not in the table belongs to the page and the notebook.
 import type { Actions } from "../state/actions";
+import type { Combination, Place } from "../state/editing";
 import type { Store } from "../state/store";
+import type { ToolName } from "../state/tool_state";
+import type { ViewState } from "../state/view_state";
+import { chordsOf, ROWS, type Press, type Row } from "./keys";
+import type { HandTool } from "./pointer";
 
-export interface KeyPress {
-  key: string;
-  code: string;
-  ctrlKey: boolean;
-  metaKey: boolean;
-  shiftKey: boolean;
-  altKey: boolean;
-}
+export type KeyPress = Press;
 
 /** Where the key was pressed: a text field types, a button presses itself with Enter and Space. */
 export type Focus = "stage" | "button" | "choice" | "text";
@@ -27,89 +25,58 @@ export interface KeyContext {
   /** One of them is pointed at. */
   onProposal: boolean;
   keysOpen: boolean;
+  /** An outline or a box has been begun. */
+  drawing: boolean;
+  crosshair: boolean;
+  hasSelection: boolean;
+  hasRegion: boolean;
+  /** The tool in hand has a size. */
+  sized: boolean;
+  standalone: boolean;
 }
 
 export type KeyVerb =
-  | { verb: "undo" | "redo" | "keep" | "clear" | "removeLast" | "fit" | "zoomIn" | "zoomOut" }
-  | { verb: "toggleKeys" | "closeKeys" | "toggleModels" }
+  | { verb: "undo" | "redo" | "keep" | "clear" | "removeLast" | "fit" | "zoomIn" | "zoomOut" | "mode" }
+  | { verb: "toggleKeys" | "closeKeys" | "toggleModels" | "region" | "leaveRegion" }
   | { verb: "everything" | "cancelEverything" | "clearProposals" | "keepProposal" }
-  | { verb: "pick" | "pickBy" | "label" | "stepProposal"; index: number }
-  | { verb: "pan"; dx: number; dy: number };
+  | { verb: "cancelDrawing" | "closeOutline" | "dropPoint" | "deselect" | "startFrom" | "removeSelected" }
+  | { verb: "crosshair" | "click" | "clickExclude" | "corner" | "where" }
+  | { verb: "pick" | "pickBy" | "label" | "stepProposal" | "selectBy" | "resize"; index: number }
+  | { verb: "pan" | "moveCrosshair"; dx: number; dy: number }
+  | { verb: "tool"; tool: ToolName }
+  | { verb: "combine"; how: Combination }
+  | { verb: "reorder"; to: Place };
 
-const PAN_STEP = 48;
-
-const PAN: Record<string, [number, number]> = {
-  ArrowLeft: [PAN_STEP, 0],
-  ArrowRight: [-PAN_STEP, 0],
-  ArrowUp: [0, PAN_STEP],
-  ArrowDown: [0, -PAN_STEP],
-};
-
-/** The verb for a key press, or null: then the event is left alone, untouched. */
-export function verbFor(press: KeyPress, context: KeyContext): KeyVerb | null {
-  if (context.focus === "text" || press.altKey) return null;
-  if (press.ctrlKey || press.metaKey) {
-    const key = press.key.toLowerCase();
-    if (key === "z") return { verb: press.shiftKey ? "redo" : "undo" };
-    if (key === "y" && !press.shiftKey) return { verb: "redo" };
-    return null;
-  }
-  if (press.key === "Escape" && context.keysOpen) return { verb: "closeKeys" };
-
-  const digit = /^(?:Digit|Numpad)([1-9])$/.exec(press.code)?.[1] ?? /^[1-9]$/.exec(press.key)?.[0];
-  if (digit) {
-    const index = Number(digit) - 1;
-    if (!press.shiftKey && context.hasCandidates) {
-      return index < context.candidateCount ? { verb: "pick", index } : null;
-    }
-    return index < context.labelCount ? { verb: "label", index } : null;
-  }
-  if (press.shiftKey) {
-    const step = PAN[press.key];
-    if (step) return { verb: "pan", dx: step[0], dy: step[1] };
-  }
-  switch (press.key) {
-    case "Enter":
-      if (press.shiftKey || context.focus === "button") return null;
-      if (context.hasPrompts) return { verb: "keep" };
-      return context.onProposal && context.focus === "stage" ? { verb: "keepProposal" } : null;
-    case "Escape":
-      if (context.hasPrompts) return { verb: "clear" };
-      if (context.running) return { verb: "cancelEverything" };
-      return context.hasProposals ? { verb: "clearProposals" } : null;
-    case "Backspace":
-    case "Delete":
-      return context.hasPrompts ? { verb: "removeLast" } : null;
-    case "ArrowLeft":
-    case "ArrowRight": {
-      const index = press.key === "ArrowLeft" ? -1 : 1;
-      if (context.hasCandidates) return { verb: "pickBy", index };
-      return context.proposalsOpen && context.focus === "stage" ? { verb: "stepProposal", index } : null;
-    }
-    case "e":
-    case "E":
-      return context.running ? null : { verb: "everything" };
-    case "f":
-    case "F":
-    case "0":
-      return { verb: "fit" };
-    case "+":
-    case "=":
-      return { verb: "zoomIn" };
-    case "-":
-    case "_":
-      return { verb: "zoomOut" };
-    case "m":
-    case "M":
-      return { verb: "toggleModels" };
-    case "?":
-      return { verb: "toggleKeys" };
-    default:
-      return null;
-  }
+/** Whether there is such a candidate, or such a label. */
+function exists(verb: KeyVerb, context: KeyContext): boolean {
+  if (verb.verb === "pick") return verb.index < context.candidateCount;
+  return verb.verb !== "label" || verb.index < context.labelCount;
 }
 
-export function perform(verb: KeyVerb, actions: Actions, store: Store, keys: { value: boolean }): void {
+/** The verb for a key press, or null: then the event is left alone, untouched. */
+export function verbFor(
+  press: KeyPress,
+  context: KeyContext,
+  rows: readonly Row[] = ROWS,
+): KeyVerb | null {
+  if (context.focus === "text") return null;
+  // A focused button takes Enter itself.
+  if (context.focus === "button" && press.key === "Enter") return null;
+  for (const chord of chordsOf(press)) {
+    const found = rows.find((row) => row.keys.includes(chord) && (row.when?.(context) ?? true));
+    if (found) return exists(found.verb, context) ? found.verb : null;
+  }
+  return null;
+}
+
+export function perform(
+  verb: KeyVerb,
+  actions: Actions,
+  store: Store,
+  view: ViewState,
+  hand: HandTool,
+): void {
+  const { edit } = actions;
   switch (verb.verb) {
     case "undo": return actions.undo();
     case "redo": return actions.redo();
@@ -128,31 +95,47 @@ export function perform(verb: KeyVerb, actions: Actions, store: Store, keys: { v
     case "stepProposal": return actions.stepProposal(verb.index);
     case "keepProposal": return actions.keepPointedProposal();
     case "toggleModels": return actions.toggleModels();
-    case "toggleKeys": keys.value = !keys.value; return;
-    case "closeKeys": keys.value = false; return;
+    case "toggleKeys": view.keysOpen.value = !view.keysOpen.peek(); return;
+    case "closeKeys":
+      view.keysOpen.value = false;
+      view.tools.lookOpen.value = false;
+      return;
+    case "mode":
+      edit.use("point");
+      actions.toggleMode();
+      view.announcement.value = view.mode.peek() === "exclude" ? "Clicks exclude" : "Clicks include";
+      return;
+    case "cancelDrawing":
+      hand.drop();
+      return edit.cancelDrawing();
+    case "closeOutline": return edit.closeDrawing();
+    case "dropPoint":
+      if (view.tools.drawing.peek()) return edit.dropPoint();
+      return edit.dropCorner();
+    case "deselect": return edit.select(null);
+    case "startFrom": return edit.startFrom();
+    case "removeSelected": return edit.removeSelected();
+    case "selectBy": return edit.selectBy(verb.index);
+    case "resize": return edit.resize(verb.index > 0 ? 1 : -1);
+    case "tool": return edit.use(verb.tool);
+    case "combine": return edit.combine(verb.how);
+    case "reorder": return edit.reorder(verb.to);
+    case "region": return edit.toggleRegion();
+    case "leaveRegion": return edit.leaveRegion();
+    case "crosshair": return edit.toggleCrosshair();
+    case "moveCrosshair": return edit.moveCrosshair(verb.dx, verb.dy);
+    case "where": return edit.sayWhere();
+    case "click":
+    case "clickExclude": {
+      const at = view.tools.crosshair.peek();
+      const excludes = (verb.verb === "clickExclude") !== (view.mode.peek() === "exclude");
+      if (at) hand.click(at, excludes);
+      return;
+    }
+    case "corner": return edit.boxCorner();
     case "label": {
       const label = store.labels.peek()[verb.index];
       if (label) actions.chooseLabel(label.name);
     }
   }
 }
-
-/** The table that people read; the sheet behind `?` shows it. */
-export const KEY_TABLE: readonly { keys: string[]; does: string }[] = [
-  { keys: ["Click"], does: "Include this point" },
-  { keys: ["Right click", "Alt+Click"], does: "Exclude this point" },
-  { keys: ["Drag"], does: "Draw a box" },
-  { keys: ["1", "2", "3"], does: "Pick a candidate" },
-  { keys: ["←", "→"], does: "Previous or next candidate" },
-  { keys: ["Enter"], does: "Keep under the current label" },
-  { keys: ["Esc"], does: "Discard the draft, then the proposals" },
-  { keys: ["Backspace"], does: "Remove the last prompt" },
-  { keys: ["E"], does: "Propose masks for everything" },
-  { keys: ["Click", "← → Enter"], does: "Keep a proposal" },
-  { keys: ["Shift+Drag"], does: "Keep all proposals in a box" },
-  { keys: ["Ctrl+Z", "Ctrl+Shift+Z"], does: "Undo, redo" },
-  { keys: ["Shift+1 … 9"], does: "Choose a label" },
-  { keys: ["M"], does: "Choose a model" },
-  { keys: ["+", "−", "F"], does: "Zoom in, out, fit" },
-  { keys: ["Space+Drag", "Shift+Arrows"], does: "Move the picture" },
-];

@@ -22,7 +22,7 @@ export interface Frame {
   font: string;
 }
 
-function inImage({ context, view, ratio }: Frame): void {
+export function inImage({ context, view, ratio }: Frame): void {
   const k = view.scale * ratio;
   context.setTransform(k, 0, 0, k, view.x * ratio, view.y * ratio);
 }
@@ -46,6 +46,8 @@ export interface MaskStyle {
   width: number;
   /** How much wider the dark line below is, by default 1.5. */
   casing?: number;
+  /** The color of that line. */
+  edge?: string;
   dash?: readonly number[];
 }
 
@@ -105,9 +107,10 @@ export function drawMask(frame: Frame, shape: Shape, style: MaskStyle): void {
   context.lineJoin = "bevel"; // much cheaper than round ones, and lines this thin look the same
   context.fillStyle = rgba(style.color, style.fill);
   context.fill(shape.path, "evenodd");
+  if (style.width <= 0) return;
   const casing = style.casing ?? 1.5;
   if (casing > 0) {
-    context.strokeStyle = CASING;
+    context.strokeStyle = style.edge ?? CASING;
     context.lineWidth = (style.width + casing) / view.scale;
     context.stroke(shape.path);
   }

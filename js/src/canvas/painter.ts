@@ -8,6 +8,8 @@ import type { ViewState } from "../state/view_state";
 import { formatArea, formatScore } from "../ui/format";
 import { colorOfId } from "./color";
 import * as layers from "./layers";
+import { createLook } from "./look";
+import { createOverlays } from "./overlays";
 import { MaskLayer } from "./mask_layer";
 import type { Preview } from "./preview";
 import { candidateShape, type MaskShapes } from "./shapes";
@@ -40,6 +42,8 @@ export function createPainter(
 
   const kept = new MaskLayer(shapes, repaint);
   const proposed = new MaskLayer(proposalShapes, repaint);
+  const look = createLook(store, preview);
+  const overlays = createOverlays(store, view, preview, shapes, repaint, still, look.colorOf);
 
   function paint(now: number): void {
     scheduled = 0;
@@ -70,6 +74,8 @@ export function createPainter(
     const quiet = store.prompts.peek().length > 0;
     paintKept(frame, image, candidates !== null);
     paintPending(frame, image);
+    overlays.paintRegion(frame, image);
+    overlays.paintWork(frame, image);
     paintProposals(frame, image, quiet);
     const pointed = hover.candidates.peek();
     if (pointed && !candidates && !quiet) {
@@ -83,6 +89,7 @@ export function createPainter(
     }
     paintHovered(frame, image);
     const prompts = store.prompts.peek();
+    overlays.paintAreas(frame);
     layers.drawPrompts(frame, prompts, view.hoveredPrompt.peek());
     const newest = prompts[prompts.length - 1];
     if (newest && store.waiting.peek()) {
@@ -90,6 +97,7 @@ export function createPainter(
       if (!still.matches) repaint();
     }
     paintBands(frame, image);
+    overlays.paintHand(frame);
   }
 
   function paintKept(frame: layers.Frame, image: ImageTrait, quiet: boolean): void {
@@ -98,8 +106,8 @@ export function createPainter(
       frame,
       image,
       annotations.filter((a) => a.visible),
-      (a) => layers.keptStyle(store.colorOf(a.label), quiet),
-      [annotations, store.labels.peek(), quiet],
+      (a) => look.styleOf(a, image, quiet),
+      [annotations, store.labels.peek(), store.appearance.peek(), preview.bitmap.peek(), quiet],
     );
   }
 
@@ -148,7 +156,7 @@ export function createPainter(
     const id = view.hoveredAnnotation.peek();
     const annotation = id === null ? undefined : store.annotations.peek().find((a) => a.id === id);
     if (!annotation) return;
-    const color = store.colorOf(annotation.label);
+    const color = look.colorOf(annotation);
     const shape = shapes.shape(annotation, image);
     if (annotation.visible) layers.drawMask(frame, shape, layers.hoveredStyle(color));
     else layers.drawGhost(frame, shape, color);
@@ -172,6 +180,8 @@ export function createPainter(
     root.dataset["pending"] = String(store.local.pending.peek().length);
     root.dataset["threshold"] = String(view.threshold.peek());
     root.dataset["proposals"] = String(view.proposals.shown.peek().length);
+    root.dataset["selected"] = view.selected.peek() ?? "";
+    root.dataset["strokes"] = String(view.tools.strokes.peek().length);
     root.dataset["pointed"] = view.proposals.hovered.peek() ?? "";
     if (shown && view.lastAnswer.peek()?.request !== shown.request) {
       const sent = actions.sentAt(shown.request);

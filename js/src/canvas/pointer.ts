@@ -1,24 +1,14 @@
-// Pointers on the stage: clicks and drags become prompts, other gestures move the picture.
+// Pointers on the stage: the tool in hand is told of them; two fingers, the wheel and Space move the picture.
 import type { Actions } from "../state/actions";
 import type { Store } from "../state/store";
 import type { ViewState } from "../state/view_state";
-import { boxBetween, DRAG_DISTANCE, pointAt, promptAt } from "./prompts";
 import type { MaskShapes } from "./shapes";
+import { createTools } from "./tools";
+import { isDrag, type Bench, type Press, type Tool } from "./tools/tool";
 import { isInside, toImage, type Spot } from "./viewport";
 
-interface Press {
-  kind: "press";
-  start: Spot;
-  exclude: boolean;
-  /** What a drag from here does. */
-  drag: "box" | "gather" | null;
-  marker: number | null;
-  proposal: string | null;
-}
-
 type Gesture =
-  | Press
-  | { kind: "box" | "gather"; start: Spot }
+  | { kind: "tool"; tool: Tool; press: Press; pointer: number }
   | { kind: "pan"; last: Spot }
   | { kind: "pinch"; middle: Spot; distance: number }
   /** A gesture that is over, though a finger is still down. */
@@ -28,13 +18,19 @@ const WHEEL_STEP = 0.0016;
 const PINCH_STEP = 0.01;
 const LINE_PX = 16;
 const HINT_MS = 1400;
+/** A finger that rests so long excludes. */
+export const LONG_PRESS_MS = 500;
+/** A touch so soon after the pen is the hand that holds it. */
+const PALM_MS = 500;
 
 /** What keyboard and pointer share. */
 export interface HandTool {
   /** Space is down: the next drag moves the picture. Owned by the keyboard. */
   held: boolean;
-  /** Lets go of the box that is being drawn. Owned by the pointer. */
+  /** Lets go of what is being drawn. Owned by the pointer. */
   drop(): void;
+  /** Clicks with the tool in hand at a place in the image. Owned by the pointer. */
+  click(spot: Spot, exclude: boolean): void;
 }
 
 export function attachPointer(
@@ -47,9 +43,13 @@ export function attachPointer(
   hand: HandTool,
   signal: AbortSignal,
 ): void {
+  const bench: Bench = { store, view, actions, shapes, proposalShapes };
+  const tools = createTools(bench);
   const pointers = new Map<number, Spot>();
   let gesture: Gesture | null = null;
   let hint: ReturnType<typeof setTimeout> | undefined;
+  let resting: ReturnType<typeof setTimeout> | undefined;
+  let pen: { down: boolean; at: number } = { down: false, at: -Infinity };
   const onMac = /Mac|iP(hone|ad)/.test(navigator.platform);
 
   const place = (event: MouseEvent): Spot => {
@@ -61,22 +61,27 @@ export function attachPointer(
     listener: (event: HTMLElementEventMap[K]) => void,
     options: AddEventListenerOptions = {},
   ): void => canvas.addEventListener(type, listener, { ...options, signal });
+  const present = (): Tool => tools[view.tools.tool.peek()];
 
-  const stopDrawing = (): void => {
-    view.rubberBand.value = null;
-    view.proposals.band.value = null;
-    view.panning.value = false;
+  const stopResting = (): void => {
+    clearTimeout(resting);
+    view.tools.longPress.value = null;
   };
 
-  hand.drop = () => {
-    stopDrawing();
+  /** Lets go of the gesture, whatever it draws. */
+  const abandon = (): void => {
+    stopResting();
+    if (gesture?.kind === "tool") gesture.tool.cancel();
+    view.panning.value = false;
     gesture = pointers.size > 0 ? { kind: "spent" } : null;
   };
+
+  hand.drop = abandon;
+  hand.click = (spot, exclude) => present().click(spot, exclude);
 
   const startPinch = (): void => {
     const [a, b] = [...pointers.values()];
     if (!a || !b) return;
-    stopDrawing();
     gesture = {
       kind: "pinch",
       middle: { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 },
@@ -84,49 +89,54 @@ export function attachPointer(
     };
   };
 
+  /** A finger, or a pen, that stays where it is excludes after a while. */
+  const startResting = (tool: Tool, press: Press): void => {
+    if (!press.touch || press.secondary || !tool.canRest?.()) return;
+    view.tools.longPress.value = { at: press.at, started: performance.now() };
+    resting = setTimeout(() => {
+      stopResting();
+      gesture = { kind: "spent" };
+      tool.rest?.();
+    }, LONG_PRESS_MS);
+  };
+
   const hover = (at: Spot): void => {
     const image = store.image.peek();
     if (!image) return;
     const spot = toImage(view.viewport.peek(), at);
     const inside = isInside(spot, image);
+    const tool = view.tools.tool.peek();
     view.pointer.value = inside ? spot : null;
-    const prompt = promptAt(store.prompts.peek(), view.viewport.peek(), at);
-    const proposal = view.mode.peek() === "include" && prompt === null ? proposalAt(at) : null;
-    view.hoveredPrompt.value = prompt;
-    view.proposals.hovered.value = proposal;
+    view.hoveredPrompt.value = null;
+    view.proposals.hovered.value = null;
+    present().hover?.(at);
+    const free = view.hoveredPrompt.peek() === null && view.proposals.hovered.peek() === null;
+    const paints = (tool === "brush" || tool === "eraser") && view.selected.peek() !== null;
     view.hoveredAnnotation.value =
-      inside && prompt === null && proposal === null
+      inside && free && !paints && !view.tools.drawing.peek()
         ? shapes.hit(store.annotations.peek(), spot.x, spot.y)
         : null;
   };
 
-  /** The proposal that a click there would keep; none while clicks refine a draft. */
-  const proposalAt = (at: Spot): string | null => {
-    if (!view.proposals.open.peek()) return null;
-    const spot = toImage(view.viewport.peek(), at);
-    return proposalShapes.smallest(view.proposals.shown.peek(), spot.x, spot.y);
-  };
-
-  const band = (kind: "box" | "gather", start: Spot, at: Spot): void => {
-    const image = store.image.peek();
-    if (!image) return;
-    const box = boxBetween(view.viewport.peek(), start, at, image);
-    const drawn = kind === "box" ? view.rubberBand : view.proposals.band;
-    drawn.value = box && { from: { x: box.x0, y: box.y0 }, to: { x: box.x1, y: box.y1 } };
-  };
-
-  const leave = (): void => {
-    view.hoveredPrompt.value = null;
-    view.hoveredAnnotation.value = null;
-    view.proposals.hovered.value = null;
-  };
+  /** The hand that holds a pen rests on the screen: while the pen is used, touch means nothing. */
+  const isPalm = (event: PointerEvent): boolean =>
+    event.pointerType === "touch" && (pen.down || performance.now() - pen.at < PALM_MS);
 
   listen("pointerdown", (event) => {
+    if (isPalm(event)) return event.preventDefault();
+    if (event.pointerType === "pen") {
+      pen = { down: true, at: performance.now() };
+      pointers.clear(); // a palm that came before the pen
+      abandon();
+    }
     canvas.focus({ preventScroll: true });
     canvas.setPointerCapture?.(event.pointerId);
     const at = place(event);
     pointers.set(event.pointerId, at);
-    if (pointers.size === 2) return startPinch();
+    if (pointers.size === 2) {
+      abandon();
+      return startPinch();
+    }
     if (pointers.size > 2 || !store.image.peek()) return;
     const middle = event.button === 1;
     if (middle || (event.button === 0 && hand.held)) {
@@ -138,33 +148,32 @@ export function attachPointer(
     if (event.button !== 0 && event.button !== 2) return;
     const secondary = event.button === 2 || (onMac && event.ctrlKey);
     const flipped = event.altKey !== (view.mode.peek() === "exclude");
-    const exclude = secondary || flipped;
-    const gathers = event.shiftKey && view.proposals.shown.peek().length > 0;
-    gesture = {
-      kind: "press",
-      start: at,
-      exclude,
-      drag: secondary ? null : gathers ? "gather" : "box",
-      marker: promptAt(store.prompts.peek(), view.viewport.peek(), at),
-      proposal: exclude ? null : proposalAt(at),
+    const press: Press = {
+      at,
+      exclude: secondary || flipped,
+      secondary,
+      alt: event.altKey,
+      shift: event.shiftKey,
+      touch: event.pointerType === "touch" || event.pointerType === "pen",
     };
+    const tool = present();
+    gesture = { kind: "tool", tool, press, pointer: event.pointerId };
+    tool.down(press);
+    startResting(tool, press);
   });
 
   listen("pointermove", (event) => {
+    if (isPalm(event)) return;
     const at = place(event);
     if (pointers.has(event.pointerId)) pointers.set(event.pointerId, at);
     if (!gesture) return hover(at);
     switch (gesture.kind) {
-      case "press": {
-        const moved = Math.hypot(at.x - gesture.start.x, at.y - gesture.start.y);
-        if (moved <= DRAG_DISTANCE || gesture.drag === null) return;
-        leave();
-        gesture = { kind: gesture.drag, start: gesture.start };
-        return band(gesture.kind, gesture.start, at);
-      }
-      case "box":
-      case "gather":
-        return band(gesture.kind, gesture.start, at);
+      case "tool":
+        if (event.pointerId !== gesture.pointer) return;
+        if (view.tools.longPress.peek() && isDrag(gesture.press, at)) stopResting();
+        // Fast strokes have more places than frames.
+        for (const past of event.getCoalescedEvents?.() ?? []) gesture.tool.move(place(past));
+        return gesture.tool.move(at);
       case "pan":
         actions.panBy(at.x - gesture.last.x, at.y - gesture.last.y);
         gesture = { kind: "pan", last: at };
@@ -179,41 +188,34 @@ export function attachPointer(
     }
   });
 
-  listen("pointerup", (event) => {
-    const at = place(event);
-    pointers.delete(event.pointerId);
+  const lift = (event: PointerEvent): Gesture | null => {
+    if (event.pointerType === "pen") pen = { down: false, at: performance.now() };
+    if (!pointers.delete(event.pointerId)) return null;
+    stopResting();
     const done = gesture;
     gesture = pointers.size > 0 ? { kind: "spent" } : null;
-    if (done?.kind === "gather") band("gather", done.start, at);
-    const gathered = view.proposals.gathered.peek().map((proposal) => proposal.id);
-    stopDrawing();
-    const image = store.image.peek();
-    if (!done || !image) return;
-    if (done.kind === "press") {
-      const moved = Math.hypot(at.x - done.start.x, at.y - done.start.y);
-      if (moved > DRAG_DISTANCE) return;
-      if (done.marker !== null) return actions.removePrompt(done.marker);
-      if (done.proposal !== null) return actions.keepProposals([done.proposal]);
-      const point = pointAt(view.viewport.peek(), done.start, image, done.exclude ? 0 : 1);
-      if (point) actions.addPrompt(point);
-    } else if (done.kind === "box") {
-      const box = boxBetween(view.viewport.peek(), done.start, at, image);
-      if (box) actions.addPrompt(box);
-    } else if (done.kind === "gather") {
-      actions.keepProposals(gathered);
-    }
+    view.panning.value = false;
+    return done;
+  };
+
+  listen("pointerup", (event) => {
+    const done = lift(event);
+    if (done?.kind === "tool" && done.pointer === event.pointerId) done.tool.up(place(event));
   });
 
   listen("pointercancel", (event) => {
-    pointers.delete(event.pointerId);
-    gesture = pointers.size > 0 ? { kind: "spent" } : null;
-    stopDrawing();
+    const done = lift(event);
+    if (done?.kind === "tool") done.tool.cancel();
   });
+
+  listen("dblclick", (event) => present().double?.(place(event)));
 
   listen("pointerleave", () => {
     if (gesture) return;
     view.pointer.value = null;
-    leave();
+    view.hoveredPrompt.value = null;
+    view.hoveredAnnotation.value = null;
+    view.proposals.hovered.value = null;
   });
 
   listen("contextmenu", (event) => {
@@ -248,5 +250,8 @@ export function attachPointer(
     },
     { passive: false },
   );
-  signal.addEventListener("abort", () => clearTimeout(hint));
+  signal.addEventListener("abort", () => {
+    clearTimeout(hint);
+    stopResting();
+  });
 }

@@ -2,13 +2,15 @@
 import { contoursOfCoverage, contoursOfLogits, type Ring } from "../codecs/contour";
 import { simplify } from "../codecs/simplify";
 import { gridOf } from "../codecs/logits";
-import { contains, coverageOf, decodeRle, type Runs } from "../codecs/rle";
+import { boxOfRuns, contains, coverageOf, decodeRle, type Runs } from "../codecs/rle";
 import type {
-  AnnotationTrait, BoxTuple, CandidatesTrait, ImageTrait, ProposalTrait, RleTrait,
+  AnnotationTrait, BoxTuple, CandidatesTrait, ImageTrait, MaskPrompt, ProposalTrait, RleTrait,
 } from "../host/traits";
 
 /** How far a kept outline may leave the pixels' stairs, in pixels of the preview. */
 const SMOOTHING = 0.35;
+/** A mask prompt is outlined as finely as on a grid of this side. */
+const PROMPT_SIDE = 1024;
 
 /** A mask's outline in image pixels; filled by the even-odd rule. */
 export interface Shape {
@@ -47,6 +49,22 @@ export function candidateShape(
   if (!grid) return null;
   const shape = shapeOf(contoursOfLogits(grid, image.width, image.height, level));
   shapes.set(index, { level, shape });
+  return shape;
+}
+
+const promptShapes = new WeakMap<MaskPrompt, Shape>();
+
+/** The outline of a mask prompt, made once. */
+export function maskShape(prompt: MaskPrompt): Shape {
+  let shape = promptShapes.get(prompt);
+  if (!shape) {
+    const runs = decodeRle(prompt.rle.size, prompt.rle.counts);
+    const side = Math.max(1, Math.max(runs.width, runs.height) / PROMPT_SIDE);
+    const cell = { width: side, height: side };
+    const rings = contoursOfCoverage(coverageOf(runs, boxOfRuns(runs), cell), cell);
+    shape = shapeOf(rings.map((ring) => simplify(ring, SMOOTHING * side)));
+    promptShapes.set(prompt, shape);
+  }
   return shape;
 }
 
@@ -97,15 +115,21 @@ export class MaskShapes {
     return kept.shape;
   }
 
-  /** The newest visible annotation under image point (x, y). */
+  /** The topmost visible annotation under image point (x, y). */
   hit(annotations: readonly AnnotationTrait[], x: number, y: number): string | null {
-    for (let i = annotations.length - 1; i >= 0; i--) {
+    return this.hits(annotations, x, y, 1)[0] ?? null;
+  }
+
+  /** At most so many visible annotations under image point (x, y), the topmost first. */
+  hits(annotations: readonly AnnotationTrait[], x: number, y: number, most = Infinity): string[] {
+    const found: string[] = [];
+    for (let i = annotations.length - 1; i >= 0 && found.length < most; i--) {
       const annotation = annotations[i]!;
       const [x0, y0, x1, y1] = annotation.box;
       if (!annotation.visible || x < x0 || x > x1 || y < y0 || y > y1) continue;
-      if (contains(this.#entry(annotation).runs, x, y)) return annotation.id;
+      if (contains(this.#entry(annotation).runs, x, y)) found.push(annotation.id);
     }
-    return null;
+    return found;
   }
 
   /** The smallest proposal under image point (x, y): what lies inside others can be pointed at, too. */

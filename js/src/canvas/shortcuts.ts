@@ -1,12 +1,16 @@
 // Listens for keys inside the widget and nowhere else; takes the ones it uses, leaves the others alone.
 import type { Actions } from "../state/actions";
 import type { Store } from "../state/store";
+import type { ToolName } from "../state/tool_state";
 import type { ViewState } from "../state/view_state";
 import { perform, verbFor, type Focus, type KeyVerb } from "./keyboard";
+import { remapped } from "./keys";
 import type { HandTool } from "./pointer";
 
 /** JupyterLab and Notebook leave keys alone while the focused element itself carries this. */
 export const SUPPRESS = "data-lm-suppress-shortcuts";
+
+const SIZED: readonly ToolName[] = ["polygon", "lasso", "brush", "eraser"];
 
 function focusOf(target: EventTarget | null): Focus {
   if (target instanceof HTMLCanvasElement) return "stage";
@@ -25,6 +29,7 @@ export function attachShortcuts(
   hand: HandTool,
   signal: AbortSignal,
 ): void {
+  const { tools } = view;
   const verbOf = (event: KeyboardEvent, target: EventTarget | null): KeyVerb | null =>
     event.isComposing
       ? null
@@ -38,8 +43,14 @@ export function attachShortcuts(
           hasProposals: store.proposals.peek().length > 0,
           proposalsOpen: view.proposals.open.peek(),
           onProposal: view.proposals.hovered.peek() !== null && view.proposals.open.peek(),
-          keysOpen: view.keysOpen.peek(),
-        });
+          keysOpen: view.keysOpen.peek() || tools.lookOpen.peek(),
+          drawing: tools.drawing.peek() !== null || tools.corner.peek() !== null,
+          crosshair: tools.crosshair.peek() !== null,
+          hasSelection: view.selected.peek() !== null,
+          hasRegion: store.region.peek() !== null,
+          sized: SIZED.includes(tools.tool.peek()),
+          standalone: store.host.standalone === true,
+        }, remapped(store.keys.peek()));
 
   // The notebook may listen on the document before the event reaches this widget, and its switch is an
   // attribute, all keys or none. So for a chord that is not ours (Ctrl+S) the switch is off for as long
@@ -72,9 +83,10 @@ export function attachShortcuts(
         event.stopPropagation();
         return;
       }
-      const drawing = view.rubberBand.peek() ?? view.proposals.band.peek();
+      const drawing = view.rubberBand.peek() ?? view.proposals.band.peek() ?? tools.stroke.peek();
       if (event.key === "Escape" && drawing) {
         hand.drop();
+        actions.edit.cancelDrawing();
         event.preventDefault();
         event.stopPropagation();
         return;
@@ -83,7 +95,7 @@ export function attachShortcuts(
       if (!verb) return;
       event.preventDefault();
       event.stopPropagation();
-      perform(verb, actions, store, view.keysOpen);
+      perform(verb, actions, store, view, hand);
     },
     { signal },
   );

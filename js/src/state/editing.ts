@@ -57,6 +57,8 @@ export interface Editing {
   /** By so many screen pixels. */
   moveCrosshair(dx: number, dy: number): void;
   sayWhere(): void;
+  /** Sets a corner of a box at the crosshair; the second one asks. */
+  boxCorner(): void;
   dispose(): void;
 }
 
@@ -315,6 +317,21 @@ export function createEditing(store: Store, view: ViewState, messages: Messages)
       const px = at.x < edge ? edge - at.x : at.x > width - edge ? width - edge - at.x : 0;
       const py = at.y < edge ? edge - at.y : at.y > height - edge ? height - edge - at.y : 0;
       if (px !== 0 || py !== 0) messages.panBy(px, py);
+    },
+    boxCorner() {
+      const at = tools.crosshair.peek();
+      const from = tools.corner.peek();
+      if (!at) return;
+      if (!from) {
+        tools.corner.value = at;
+        return editing.tell("Now the other corner: move, then B again");
+      }
+      editing.dropCorner();
+      const [x0, y0] = clampTo({ x: Math.min(from.x, at.x), y: Math.min(from.y, at.y) });
+      const [x1, y1] = clampTo({ x: Math.max(from.x, at.x), y: Math.max(from.y, at.y) });
+      if (x1 - x0 < 1 || y1 - y0 < 1) return editing.tell("That box is too small");
+      if (tools.tool.peek() === "boxes") editing.proposeBox([x0, y0, x1, y1]);
+      else messages.addPrompt({ type: "box", x0, y0, x1, y1 });
     },
     sayWhere() {
       const at = tools.crosshair.peek() ?? view.pointer.peek();

@@ -2,47 +2,25 @@
 import type { JSX } from "preact";
 import { useSignal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { safeColor } from "../canvas/color";
+import { colorOfId, safeColor } from "../canvas/color";
 import type { AnnotationTrait } from "../host/traits";
 import { Button, Swatch } from "./controls";
 import { useWidget } from "./context";
 import { formatArea, formatScore } from "./format";
-import { ChevronIcon, EyeIcon, EyeOffIcon, TrashIcon } from "./icons";
+import { EyeIcon, EyeOffIcon, TrashIcon } from "./icons";
+import { Relabel } from "./Relabel";
 
 /** CSS pixels; the style sheet's --sw-row says the same. */
 const ROW = 34;
 const SPARE_ROWS = 6;
-
-function Relabel({ annotation }: { annotation: AnnotationTrait }): JSX.Element {
-  const { store, actions } = useWidget();
-  const names = store.labels.value.map((label) => label.name);
-  if (!names.includes(annotation.label)) names.unshift(annotation.label);
-  return (
-    <span class="sw-select">
-      <select
-        aria-label="Label of this annotation"
-        data-testid="relabel"
-        data-lm-suppress-shortcuts="true"
-        data-tip="Change the label"
-        value={annotation.label}
-        onChange={(event) => actions.relabel([annotation.id], event.currentTarget.value)}
-      >
-        {names.map((name) => (
-          <option key={name} value={name}>
-            {name}
-          </option>
-        ))}
-      </select>
-      <ChevronIcon />
-    </span>
-  );
-}
 
 function Row(props: { annotation: AnnotationTrait; place: number; count: number }): JSX.Element {
   const { annotation, place, count } = props;
   const { store, view, actions, focusStage } = useWidget();
   const { id, visible } = annotation;
   const hovered = view.hoveredAnnotation.value === id;
+  const selected = view.selected.value === id;
+  const color = store.appearance.value.color_by === "object" ? colorOfId(id) : store.colorOf(annotation.label);
   return (
     <div
       class="sw-row"
@@ -52,14 +30,29 @@ function Row(props: { annotation: AnnotationTrait; place: number; count: number 
       data-testid="annotation-row"
       data-id={id}
       data-hovered={hovered ? "true" : undefined}
+      data-selected={selected ? "true" : undefined}
       data-hidden={visible ? undefined : "true"}
       style={{ top: `${place * ROW}px` }}
+      onClick={(event) => {
+        if (event.target instanceof Element && !event.target.closest("button, select")) {
+          actions.edit.select(selected ? null : id);
+        }
+      }}
       onPointerEnter={() => (view.hoveredAnnotation.value = id)}
       onPointerLeave={() => {
         if (view.hoveredAnnotation.peek() === id) view.hoveredAnnotation.value = null;
       }}
     >
-      <Swatch color={safeColor(store.colorOf(annotation.label))} />
+      <Button
+        label={`Select ${annotation.label}`}
+        tip={selected ? "Deselect" : "Select"}
+        class="sw-small sw-choose"
+        testid="select-row"
+        pressed={selected}
+        onPress={() => actions.edit.select(selected ? null : id)}
+      >
+        <Swatch color={safeColor(color)} />
+      </Button>
       <Relabel annotation={annotation} />
       <span class="sw-number sw-strong" title="Predicted IoU">
         {formatScore(annotation.predicted_iou)}

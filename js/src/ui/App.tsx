@@ -4,6 +4,7 @@ import { AnnotationList } from "./AnnotationList";
 import { useWidget } from "./context";
 import { KeySheet } from "./KeySheet";
 import { Labels } from "./Labels";
+import { LookPanel } from "./LookPanel";
 import { ModelMenu } from "./ModelMenu";
 import { Notice } from "./Notice";
 import { Proposals } from "./Proposals";
@@ -43,6 +44,7 @@ export function App(): JSX.Element {
         </aside>
         <StatusLine />
         <ModelMenu />
+        <LookPanel />
         <KeySheet />
       </div>
       <Tooltip />

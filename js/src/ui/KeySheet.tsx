@@ -1,21 +1,40 @@
-// The sheet of keys behind `?`.
+// The sheet behind `?`: every key and gesture, as they are now.
 import type { JSX } from "preact";
-import { KEY_TABLE } from "../canvas/keyboard";
-import { Button, Kbd, onMac } from "./controls";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { remapped, ROWS } from "../canvas/keys";
+import { sheetOf } from "../canvas/key_sheet";
+import { Button, onMac } from "./controls";
 import { useWidget } from "./context";
 import { CloseIcon } from "./icons";
 
+const KERNEL_ONLY = ["Kept masks"];
+
+const capOf = (key: string): string =>
+  onMac ? key.replace("Ctrl", "⌘").replace("Alt", "⌥") : key;
+
 export function KeySheet(): JSX.Element | null {
-  const { view, focusStage } = useWidget();
-  if (!view.keysOpen.value) return null;
+  const { view } = useWidget();
+  return view.keysOpen.value ? <Sheet /> : null;
+}
+
+function Sheet(): JSX.Element {
+  const { store, view, focusStage } = useWidget();
+  const body = useRef<HTMLDivElement>(null);
+  // Whoever opened it by key can scroll it by key.
+  useLayoutEffect(() => body.current?.focus({ preventScroll: true }), []);
+  const sheets = sheetOf(remapped(store.keys.value), ROWS).filter(
+    ({ group }) => !store.host.standalone || !KERNEL_ONLY.includes(group),
+  );
   return (
-    <div class="sw-sheet" role="dialog" aria-label="Keys" data-testid="key-sheet">
+    <div class="sw-sheet sw-keys" role="dialog" aria-label="Keys and gestures" data-testid="key-sheet">
       <header class="sw-heading">
-        <h3>Keys</h3>
+        <h3>Keys and gestures</h3>
         <span class="sw-spring" />
         <Button
           label="Close"
+          keys="Esc"
           class="sw-small"
+          testid="close-keys"
           onPress={() => {
             view.keysOpen.value = false;
             focusStage();
@@ -24,18 +43,36 @@ export function KeySheet(): JSX.Element | null {
           <CloseIcon />
         </Button>
       </header>
-      <dl>
-        {KEY_TABLE.map(({ keys, does }) => (
-          <div key={does}>
-            <dt>{does}</dt>
-            <dd>
-              {keys.map((key) => (
-                <Kbd key={key}>{onMac ? key.replace("Ctrl", "⌘").replace("Alt", "⌥") : key}</Kbd>
+      <div
+        ref={body}
+        class="sw-keys-body"
+        tabIndex={0}
+        role="group"
+        aria-label="List of keys"
+        data-lm-suppress-shortcuts="true"
+      >
+        {sheets.map(({ group, lines }) => (
+          <section key={group} aria-label={group}>
+            <h4>{group}</h4>
+            <dl>
+              {lines.map(({ does, ways }) => (
+                <div key={does}>
+                  <dt>{does}</dt>
+                  <dd>
+                    {ways.map((way) => (
+                      <span key={way.join()} class="sw-way">
+                        {way.map((key) => (
+                          <kbd key={key} class="sw-kbd">{capOf(key)}</kbd>
+                        ))}
+                      </span>
+                    ))}
+                  </dd>
+                </div>
               ))}
-            </dd>
-          </div>
+            </dl>
+          </section>
         ))}
-      </dl>
+      </div>
     </div>
   );
 }

@@ -1,12 +1,14 @@
 // The stage: the canvas, and what floats over it.
 import type { JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
+import { cursorOf } from "../canvas/cursor";
 import { fit, resized } from "../canvas/viewport";
 import { createPainter } from "../canvas/painter";
 import { attachPointer, type HandTool } from "../canvas/pointer";
 import { attachShortcuts } from "../canvas/shortcuts";
 import { useWidget } from "./context";
 import { PictureIcon } from "./icons";
+import { StageOverlay } from "./StageOverlay";
 
 function Progress(): JSX.Element | null {
   const { store } = useWidget();
@@ -51,7 +53,7 @@ export function Stage(): JSX.Element {
     const area = frame.current!;
     const surface = canvas.current!;
     const control = new AbortController();
-    const hand: HandTool = { held: false, drop: () => {} };
+    const hand: HandTool = { held: false, drop: () => {}, click: () => {} };
     const painter = createPainter(
       surface, root, store, view, actions, preview, hover, shapes, proposalShapes,
     );
@@ -91,13 +93,7 @@ export function Stage(): JSX.Element {
     if (image && view.stage.peek().width > 0) view.viewport.value = fit(view.stage.peek(), image);
   }, [size]);
 
-  const cursor = view.panning.value
-    ? "grabbing"
-    : view.hoveredPrompt.value !== null || view.proposals.hovered.value !== null
-      ? "pointer"
-      : view.pointer.value || view.rubberBand.value
-        ? "crosshair"
-        : "default";
+  const cursor = cursorOf(view, store);
   const failed = store.status.value.state === "failed";
   return (
     <div class="sw-stage" ref={frame}>
@@ -118,6 +114,7 @@ export function Stage(): JSX.Element {
           <p>{failed ? store.status.value.message : store.status.value.message || "No picture yet"}</p>
         </div>
       )}
+      <StageOverlay />
       <div class={`sw-hint ${view.wheelHint.value ? "sw-shown" : ""}`} aria-hidden="true">
         Click the picture, then the wheel zooms
       </div>

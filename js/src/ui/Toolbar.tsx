@@ -1,5 +1,6 @@
 // The bar above the stage: what a click means, history, zoom, and the sheet of keys.
 import type { JSX } from "preact";
+import { useRef } from "preact/hooks";
 import type { Mode } from "../state/view_state";
 import { Button, onMac } from "./controls";
 import { useWidget } from "./context";
@@ -7,6 +8,9 @@ import { EverythingButton } from "./EverythingButton";
 import {
   ExcludeIcon, FitIcon, IncludeIcon, KeyboardIcon, RedoIcon, UndoIcon, ZoomInIcon, ZoomOutIcon,
 } from "./icons";
+import { LookButton } from "./LookPanel";
+import { useRoving } from "./roving";
+import { ToolButtons } from "./ToolButtons";
 
 const UNDO_KEYS = onMac ? "⌘ Z" : "Ctrl Z";
 const REDO_KEYS = onMac ? "⇧ ⌘ Z" : "Ctrl Shift Z";
@@ -36,14 +40,25 @@ function ModeButton({ mode, keys, name }: { mode: Mode; keys: string; name: stri
 export function Toolbar(): JSX.Element {
   const { store, view, actions } = useWidget();
   const { undo, redo } = store.history.value;
+  const bar = useRef<HTMLDivElement>(null);
+  const onKey = useRoving(bar);
+  const standalone = store.host.standalone === true;
   return (
-    <div class="sw-toolbar" role="toolbar" aria-label="Segmentation tools">
-      <div class="sw-segments" role="group" aria-label="What a click does">
+    <div
+      ref={bar}
+      class="sw-toolbar"
+      role="toolbar"
+      aria-label="Segmentation tools"
+      onKeyDown={onKey}
+    >
+      <ToolButtons />
+      <span class="sw-break" />
+      <div class="sw-segments sw-modes" role="group" aria-label="What a click does">
         <ModeButton mode="include" name="Include" keys="Click" />
         <ModeButton mode="exclude" name="Exclude" keys="Right click | Alt Click" />
       </div>
-      <span class="sw-divider" />
-      <EverythingButton />
+      <span class="sw-divider sw-wide-only" />
+      {!standalone && <EverythingButton />}
       <span class="sw-divider" />
       <Button
         label={undo ? `Undo ${undo}` : "Nothing to undo"}
@@ -64,17 +79,18 @@ export function Toolbar(): JSX.Element {
         <RedoIcon />
       </Button>
       <span class="sw-spring" />
-      <Button label="Zoom out" keys="−" testid="zoom-out" onPress={actions.zoomOut}>
+      <Button label="Zoom out" keys="−" class="sw-zoomer" testid="zoom-out" onPress={actions.zoomOut}>
         <ZoomOutIcon />
       </Button>
       <span class="sw-zoom" data-testid="zoom">{view.zoomPercent.value}%</span>
-      <Button label="Zoom in" keys="+" testid="zoom-in" onPress={actions.zoomIn}>
+      <Button label="Zoom in" keys="+" class="sw-zoomer" testid="zoom-in" onPress={actions.zoomIn}>
         <ZoomInIcon />
       </Button>
       <Button label="Fit the whole picture" keys="F" testid="zoom-fit" onPress={actions.fit}>
         <FitIcon />
       </Button>
       <span class="sw-divider" />
+      {!standalone && <LookButton />}
       <Button
         label="Keys"
         keys="?"
