@@ -23,6 +23,7 @@ OLDEST_NODE = 20
 BUNDLE = (
     "segwidget/static/widget.js",
     "segwidget/static/widget.css",
+    "segwidget/static/standalone.js",
     "segwidget/static/decode/worker.js.gz",
     "segwidget/static/decode/ort.wasm.gz",
 )

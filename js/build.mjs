@@ -1,6 +1,6 @@
 // Bundles the front end.
-//   node build.mjs                widget.js, widget.css and decode/ into ../segwidget/static (or
-//                                 --outdir DIR)
+//   node build.mjs                widget.js, standalone.js, widget.css and decode/ into
+//                                 ../segwidget/static (or --outdir DIR)
 //   node build.mjs --dev          serves the demo page and rebuilds on every reload
 //   node build.mjs --demo DIR     writes the demo page into DIR, to open or to photograph
 import { copyFile, mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
@@ -93,7 +93,7 @@ if (process.argv.includes("--dev")) {
   await esbuild.build({
     ...common,
     minify: true,
-    entryPoints: { widget: "src/widget.ts" },
+    entryPoints: { widget: "src/widget.ts", standalone: "src/standalone.ts" },
     banner: { js: await notices() },
     outdir,
   });

@@ -3,7 +3,7 @@ import { effect } from "@preact/signals";
 import { render } from "preact";
 import { createPreview } from "./canvas/preview";
 import { MaskShapes } from "./canvas/shapes";
-import { createEngine } from "./decode/engine";
+import { createEngine, type Engine } from "./decode/engine";
 import type { Host } from "./host/host";
 import { createActions } from "./state/actions";
 import { announceChanges } from "./state/announce";
@@ -18,7 +18,8 @@ import { followTheme } from "./ui/theme";
 
 const LEAST_HEIGHT = 160;
 
-export function mountSegmenter(host: Host, element: HTMLElement): () => void {
+/** `answering` is given by a host that answers prompts with it, so that nobody asks twice. */
+export function mountSegmenter(host: Host, element: HTMLElement, answering?: Engine): () => void {
   const root = document.createElement("div");
   root.className = "segwidget";
   root.dataset["testid"] = "segwidget-root";
@@ -27,8 +28,8 @@ export function mountSegmenter(host: Host, element: HTMLElement): () => void {
   const control = new AbortController();
   const store = createStore(host);
   const view = createViewState(store);
-  const engine = createEngine(store, host);
-  const actions = createActions(store, view, engine);
+  const engine = answering ?? createEngine(store, host);
+  const actions = createActions(store, view, answering ? undefined : engine);
   const preview = createPreview(store, view);
   const hover = createHoverPreview(store, view, engine);
   const shapes = new MaskShapes();

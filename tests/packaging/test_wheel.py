@@ -18,7 +18,12 @@ import segwidget
 ROOT = Path(__file__).parents[2]
 STEM = f"segwidget-{segwidget.__version__}"
 DECODER = {"segwidget/static/decode/worker.js.gz", "segwidget/static/decode/ort.wasm.gz"}
-BUNDLE = {"segwidget/static/widget.js", "segwidget/static/widget.css", *DECODER}
+BUNDLE = {
+    "segwidget/static/widget.js",
+    "segwidget/static/widget.css",
+    "segwidget/static/standalone.js",
+    *DECODER,
+}
 
 NOT_SOURCE = shutil.ignore_patterns(
     ".*_cache", ".git", ".venv", "__pycache__", "build", "dist", "node_modules", "runs", "static"
