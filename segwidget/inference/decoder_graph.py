@@ -6,7 +6,7 @@ faster in float32 than in float16, but what travels should be small):
 ``prepare``, once an image, and once for each mask prompt. Inputs, all float32:
     - ``embedding (1, C, h, w)``: the image encoder's embedding;
     - ``high_res (1, c, 2h, 2w)``: its features of half the stride, where the network has them;
-    - ``mask (1, 1, 4h, 4w)``: low-resolution logits of an earlier answer, zeros where there is none;
+    - ``mask (1, 1, 4h, 4w)``: low-resolution logits of an earlier answer, or zeros;
     - ``has_mask (1,)``: 1 where there is one, else 0.
 
 ``decode``, once a prompt. Inputs, all float32: every output of ``prepare`` by its name;
@@ -107,12 +107,14 @@ def export(sam: Sam) -> DecoderGraphs:
     Args:
         sam: in evaluation mode, on any device.
     """
-    parts = [copy.deepcopy(part) for part in (sam.prompt_encoder, sam.mask_decoder)]
-    prompts, decoder = (part.cpu().float().eval().requires_grad_(False) for part in parts)
+    prompts, decoder = copy.deepcopy((sam.prompt_encoder, sam.mask_decoder))
+    for part in (prompts, decoder):
+        part.cpu().float().eval().requires_grad_(False)
     prepare, decode = PrepareGraph(prompts, decoder), DecodeGraph(prompts, decoder)
     names = [name for name, _ in tensor_shapes(sam)]
     tensors = [torch.zeros(shape) for _, shape in tensor_shapes(sam)]
-    tensors += [torch.zeros(1, 1, *prompts.mask_input_size), torch.zeros(1)]
+    h, w = prompts.mask_input_size
+    tensors += [torch.zeros(1, 1, h, w), torch.zeros(1)]
     coords, labels = torch.zeros(1, 3, 2), torch.tensor([[1.0, 0.0, -1.0]])
     with torch.no_grad():
         prepared = list(prepare(*tensors))
@@ -143,8 +145,10 @@ def _traced(
     """A graph as a compressed ONNX file."""
     import onnx
 
-    file = io.BytesIO()
-    dynamic = {name: {1: "T"} for name in ("coords", "labels") if name in names}
+    file: Any = io.BytesIO()
+    dynamic: dict[str, dict[int, str]] = {
+        name: {1: "T"} for name in names if name in ("coords", "labels")
+    }
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on sizes that are constants here, and on the exporter
         torch.onnx.export(

@@ -39,6 +39,9 @@ from segwidget.sam.prompt_encoder import (
 )
 from segwidget.sam.transformer import Attention, TwoWayAttentionBlock
 
+#: Maps that points and boxes are drawn into.
+MAPS = 2 * len(POINT_SIGMAS) + 1
+
 
 class _Graph(nn.Module):
     """What both graphs know of the network."""
@@ -58,13 +61,14 @@ class _Graph(nn.Module):
         """``(C, N)``."""
         return self.prompts.get_dense_pe().reshape(self.channels, self.pixels)
 
-    def _by_head(self, x: Tensor) -> Tensor:
-        """``(T, H * d)`` as ``(H, T, d)``."""
-        return x.reshape(-1, self.heads, x.shape[-1] // self.heads).permute(1, 0, 2)
+    def _by_head(self, x: Tensor, layer: nn.Linear) -> Tensor:
+        """Project tokens ``(T, C)`` to ``(H, T, d)``."""
+        x, width = layer(x), layer.out_features
+        return x.reshape(-1, self.heads, width // self.heads).permute(1, 0, 2)
 
     def _weights_by_head(self, weight: Tensor) -> Tensor:
         """A projection's weight ``(H * d, C)`` as ``(H, d, C)``."""
-        return weight.reshape(self.heads, -1, weight.shape[-1])
+        return weight.reshape(self.heads, -1, self.channels)
 
     def _doubling(self, *, normalized: bool) -> Tensor:
         """From a centered image to the first doubling, centered: ``(C, 4 * half)``.
@@ -120,7 +124,7 @@ class PrepareGraph(_Graph):
             write.q_proj.weight @ position + write.q_proj.bias.reshape(-1, 1)
         )
         tokens = image.t()
-        values = self._by_head(F.linear(tokens, read.v_proj.weight, read.v_proj.bias))
+        values = self._by_head(tokens, read.v_proj)
         x = centered(tokens)
         outputs = [
             x,
@@ -271,13 +275,13 @@ class DecodeGraph(_Graph):
     def _drawn(self, layer: nn.Linear, x: Tensor, drawn: Tensor) -> Tensor:
         """Scores of ``x (H, T, d)`` with the drawn maps, projected by ``layer``: ``(H, T, N)``."""
         weight = self._weights_by_head(layer.weight) @ self._dense_weight().t()
-        return ((x @ weight).reshape(-1, len(drawn)) @ drawn).reshape(self.heads, -1, self.pixels)
+        return ((x @ weight).reshape(-1, MAPS) @ drawn).reshape(self.heads, -1, self.pixels)
 
     def _attend_self(self, attention: Attention, qk: Tensor, v: Tensor) -> Tensor:
         """Tokens ``(T, C)`` attend to each other."""
-        q, k = self._by_head(attention.q_proj(qk)), self._by_head(attention.k_proj(qk))
-        weights = torch.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(1, 2), -1)
-        y = (weights @ self._by_head(attention.v_proj(v))).permute(1, 0, 2)
+        q, k = self._queries(attention, qk), self._by_head(qk, attention.k_proj)
+        weights = torch.softmax(q @ k.transpose(1, 2), -1)
+        y = (weights @ self._by_head(v, attention.v_proj)).permute(1, 0, 2)
         out: Tensor = attention.out_proj(y.reshape(-1, attention.out_proj.in_features))
         return out
 
@@ -292,8 +296,9 @@ class DecodeGraph(_Graph):
 
     def _queries(self, attention: Attention, x: Tensor) -> Tensor:
         """Scaled queries of tokens ``(T, C)``: ``(H, T, d)``."""
-        q = self._by_head(attention.q_proj(x))
-        return q * q.shape[-1] ** -0.5
+        scale = (attention.q_proj.out_features // self.heads) ** -0.5
+        q: Tensor = self._by_head(x, attention.q_proj) * scale
+        return q
 
     def _read_first(
         self,
@@ -314,7 +319,7 @@ class DecodeGraph(_Graph):
         read = scores @ values
         if drawn is not None:
             weight = self._weights_by_head(attention.v_proj.weight) @ self._dense_weight().t()
-            maps = (scores.reshape(-1, self.pixels) @ drawn.t()).reshape(self.heads, -1, len(drawn))
+            maps = (scores.reshape(-1, self.pixels) @ drawn.t()).reshape(self.heads, -1, MAPS)
             read = read + maps @ weight.transpose(1, 2)
         return self._think(block, x, read)
 
@@ -391,10 +396,10 @@ class DecodeGraph(_Graph):
             Scaled keys ``(H, T - 1, d)``, values ``(H * (T - 1), C)`` and what is added to every
             pixel, ``(1, C)``.
         """
-        k = self._by_head(attention.k_proj(x + tokens))
-        k = (k[:, :-1] - k[:, -1:]) * k.shape[-1] ** -0.5
+        k = self._by_head(x + tokens, attention.k_proj)
+        k = (k[:, :-1] - k[:, -1:]) * (attention.k_proj.out_features // self.heads) ** -0.5
         weight = attention.out_proj.weight.t().reshape(self.heads, -1, self.channels)
-        v = self._by_head(attention.v_proj(x)) @ weight
+        v = self._by_head(x, attention.v_proj) @ weight
         rest = v[:, -1:].sum(0) + attention.out_proj.bias
         return k, (v[:, :-1] - v[:, -1:]).reshape(-1, self.channels), rest
 
@@ -421,14 +426,19 @@ class DecodeGraph(_Graph):
         """Double ``x (N, 4 * half)`` once more and weigh its channels: ``(1, 4, 4h, 4w)``."""
         _, norm, act, layer, last = self.decoder.output_upscaling
         norm, layer = cast(LayerNorm2d, norm), cast(nn.ConvTranspose2d, layer)
-        x = x.reshape(self.pixels, 4, -1)
+        x = x.reshape(self.pixels, 4, layer.in_channels)
         variance = (x * x).mean(-1, keepdim=True) + norm.eps * (spread * spread).reshape(-1, 1, 1)
-        x = act(x * (1 / variance.sqrt()) * norm.weight + norm.bias)
+        x = activated(x * (1 / variance.sqrt()) * norm.weight + norm.bias, act)
         weight = layer.weight.permute(0, 2, 3, 1).reshape(layer.in_channels, -1)
         bias = torch.zeros(layer.out_channels) if layer.bias is None else layer.bias
-        x = last(torch.addmm(bias.repeat(4), x.reshape(-1, layer.in_channels), weight))
+        x = x.reshape(-1, layer.in_channels) @ weight
         hyper = self._hyper(self.decoder.output_hypernetworks_mlps, tokens)
-        masks = hyper @ x.reshape(-1, layer.out_channels).t()
+        if isinstance(last, nn.ReLU):
+            # relu(x + b) = max(x, -b) + b: the bias adds the same all over a mask.
+            masks = hyper @ torch.maximum(x, -bias.repeat(4)).reshape(-1, layer.out_channels).t()
+            masks = masks + hyper @ bias.reshape(-1, 1)
+        else:
+            masks = hyper @ last(x + bias.repeat(4)).reshape(-1, layer.out_channels).t()
         h, w = self.size
         masks = masks.reshape(-1, h, w, 2, 2, 2, 2).permute(0, 1, 3, 5, 2, 4, 6)
         masks = masks.reshape(1, -1, 4 * h, 4 * w)
@@ -446,6 +456,16 @@ class DecodeGraph(_Graph):
             bias = torch.stack([one.bias for one in layer]).unsqueeze(1)
             x = (x if i == 0 else F.relu(x)) @ weight + bias
         return x.squeeze(1)
+
+
+def activated(x: Tensor, act: nn.Module) -> Tensor:
+    """Apply an activation to a map.
+
+    As a maximum a rectifier costs a pass; as the runtime's own, fused with the product before it,
+    it would double the product's time in wasm.
+    """
+    out: Tensor = torch.maximum(x, torch.zeros(1)) if isinstance(act, nn.ReLU) else act(x)
+    return out
 
 
 def centered(x: Tensor) -> Tensor:
