@@ -1,6 +1,6 @@
 // The drawer below the tray: five pictures of how the model comes to its masks. Closed until opened.
 import type { FunctionComponent, JSX } from "preact";
-import { useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { DrawerTab } from "../state/view_state";
 import { useWidget } from "./context";
 import { ChevronIcon } from "./icons";
@@ -31,8 +31,8 @@ const TABS: readonly Tab[] = [
     word: "Logits",
     View: LogitsView,
     sentence:
-      "Before there is a mask there is a number for every spot, the surer the larger; the outline " +
-      "runs where it crosses the threshold.",
+      "Before there is a mask there is a number for every spot: above the threshold it is inside, " +
+      "below it is outside, and the farther away the surer is the model.",
   },
   {
     tab: "tokens",
@@ -102,8 +102,16 @@ export function Drawer(): JSX.Element {
   const open = view.drawerOpen.value;
   const chosen = TABS.find(({ tab }) => tab === view.drawerTab.value) ?? TABS[0]!;
   const { View } = chosen;
+  const drawer = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    // Where the panel scrolls by itself, what has been opened comes into sight.
+    const panel = drawer.current?.closest<HTMLElement>(".sw-panel");
+    if (!open || !panel || !drawer.current || panel.scrollHeight <= panel.clientHeight) return;
+    const down = drawer.current.getBoundingClientRect().top - panel.getBoundingClientRect().top;
+    panel.scrollTop += down;
+  }, [open]);
   return (
-    <div class="sw-drawer" data-testid="drawer" data-open={open}>
+    <div ref={drawer} class="sw-drawer" data-testid="drawer" data-open={open}>
       <button
         type="button"
         class="sw-drawer-handle"

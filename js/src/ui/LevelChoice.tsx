@@ -5,7 +5,7 @@ import { useWidget } from "./context";
 import { ChevronIcon } from "./icons";
 
 const LEVELS: readonly { level: Level; word: string }[] = [
-  { level: "best", word: "best score" },
+  { level: "best", word: "best" },
   { level: "whole", word: "whole" },
   { level: "part", word: "part" },
   { level: "subpart", word: "sub-part" },

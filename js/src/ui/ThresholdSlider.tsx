@@ -14,6 +14,7 @@ export function ThresholdSlider(): JSX.Element {
   const { store, view, focusStage } = useWidget();
   const threshold = view.threshold.value;
   const ready = store.shown.value !== null;
+  const at = 50 + (50 * threshold) / THRESHOLD_LIMIT;
   const reset = (): void => {
     view.threshold.value = 0;
   };
@@ -30,6 +31,7 @@ export function ThresholdSlider(): JSX.Element {
           disabled={!ready}
           aria-label="Threshold of the mask's outline: looser or stricter"
           aria-valuetext={thresholdInWords(threshold)}
+          style={{ "--sw-from": `${Math.min(at, 50)}%`, "--sw-to": `${Math.max(at, 50)}%` }}
           data-testid="threshold"
           data-tip="Cuts the mask stricter or looser; double click for the model's own"
           data-lm-suppress-shortcuts="true"

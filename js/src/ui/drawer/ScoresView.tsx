@@ -14,7 +14,7 @@ const MOST_KEPT = 400;
 
 /** The axes begin at a round number below all scores, and end at 1. */
 export function axisStart(scores: readonly number[]): number {
-  const least = Math.min(0.8, ...scores.filter(Number.isFinite));
+  const least = Math.min(0.9, ...scores.filter(Number.isFinite));
   return Math.max(0, Math.floor(10 * least - 0.2) / 10);
 }
 

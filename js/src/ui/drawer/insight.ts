@@ -1,5 +1,5 @@
 // Pictures that only the kernel can make: asked for when they are looked at, and kept while they hold.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { bytesOf } from "../../codecs/bytes";
 import type { InsightTrait } from "../../host/traits";
 import { useWidget } from "../context";
@@ -28,7 +28,7 @@ export function useInsight(kind: InsightTrait["kind"]): Insight {
   const known = !ofDraft || (drafted && !store.unconfirmed.value);
   const request = known ? (ofDraft ? store.request.value : "") : null;
   const forgotten = trait === null;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (store.host.standalone || request === null) return;
     const have = store.insight.peek();
     if (have?.kind !== kind || have.request !== request) actions.askInsight(kind);
