@@ -38,6 +38,7 @@ INTENTS: Mapping[str, tuple[str, Mapping[str, type]]] = {
     "keep_proposals": ("keep_proposals", {"ids": list, "label?": str}),
     "clear_proposals": ("clear_proposals", {}),
     "insight": ("show_insight", {"kind": str}),
+    "part": ("send_part", {"key": str, "piece": int}),
     "dismiss": ("dismiss", {"id": str}),
 }
 

@@ -14,7 +14,7 @@ from segwidget.inference.models import Model
 from segwidget.inference.network import SamNetwork
 from segwidget.media.image import open_image
 from segwidget.sam.build import build_compact
-from segwidget.widget import binding, segmenter
+from segwidget.widget import binding, parts, segmenter
 from segwidget.widget.segmenter import Segmenter
 
 WIDTH, HEIGHT = 80, 60
@@ -56,6 +56,12 @@ def _no_downloads(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGWIDGET_CACHE", str(tmp_path / "no cache"))
     monkeypatch.setenv("SEGWIDGET_OFFLINE", "1")
     monkeypatch.delenv("SEGWIDGET_MIRROR", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_page_decoder(tmp_path, monkeypatch):
+    """No test but those about it exports a decoder for the page."""
+    monkeypatch.setattr(parts, "STATIC", tmp_path / "no front end")
 
 
 @pytest.fixture
