@@ -22,12 +22,13 @@ from segwidget.widget.cells import CellRun, Places, current_cell_run
 from segwidget.widget.drafts import DraftsWidget
 from segwidget.widget.insights import InsightsWidget
 from segwidget.widget.model_menu import ModelWidget
+from segwidget.widget.parts import PartsWidget
 from segwidget.widget.proposals import ProposalsWidget
 
 STATIC = Path(__file__).parents[1] / "static"
 
 
-class Segmenter(ProposalsWidget, InsightsWidget, DraftsWidget, ModelWidget):
+class Segmenter(PartsWidget, ProposalsWidget, InsightsWidget, DraftsWidget, ModelWidget):
     """A promptable segmentation model in a notebook cell.
 
         seg = Segmenter("street.jpg", labels=["car", "person"])
