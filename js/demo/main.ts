@@ -1,8 +1,9 @@
 // The demo page: the front end with a kernel that lives in the page.
+//   ?gray  ?region=100,80,700,520  ?look=outline  ?color_by=object  ?opacity=0.6  ?protect  ?keys={"keep":["q"]}
 //   ?theme=dark  ?width=400  ?size=4000x3000  ?objects=1000  ?proposals=1000  ?delay=80  ?state=empty|notice|info|loading|failed
 import { encodeMask } from "../src/codecs/rle";
 import { FakeKernel } from "../src/host/fake_kernel";
-import type { AnnotationTrait } from "../src/host/traits";
+import type { AnnotationTrait, AppearanceTrait, BoxTuple } from "../src/host/traits";
 import { mountSegmenter } from "../src/mount";
 import { drawPicture } from "./picture";
 
@@ -12,9 +13,20 @@ document.body.classList.toggle("dark", wish.get("theme") === "dark");
 page.style.maxWidth = `${wish.get("width") ?? 1160}px`;
 
 const [width = 960, height = 640] = (wish.get("size") ?? "960x640").split("x").map(Number);
-const picture = drawPicture(width, height);
+const drawn = (w: number, h: number): HTMLCanvasElement => {
+  const canvas = drawPicture(w, h);
+  if (wish.has("gray")) {
+    const context = canvas.getContext("2d")!;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.globalCompositeOperation = "saturation";
+    context.fillStyle = "#808080";
+    context.fillRect(0, 0, w, h);
+  }
+  return canvas;
+};
+const picture = drawn(width, height);
 const shrink = Math.min(1, 1600 / Math.max(width, height));
-const preview = drawPicture(Math.round(width * shrink), Math.round(height * shrink));
+const preview = drawn(Math.round(width * shrink), Math.round(height * shrink));
 const blob = await new Promise<Blob | null>((done) => preview.toBlob(done, "image/jpeg", 0.92));
 
 const kernel = new FakeKernel({
@@ -63,6 +75,17 @@ const proposals = Number(wish.get("proposals") ?? 0);
 if (proposals > 0) {
   kernel.find(manyObjects(proposals).map((a) => ({ ...a, point: [a.box[0], a.box[1]] })));
 }
+const region = wish.get("region")?.split(",").map(Number) as BoxTuple | undefined;
+kernel.push({
+  region: region ?? null,
+  protect: wish.has("protect"),
+  keys: JSON.parse(wish.get("keys") ?? "{}") as Record<string, string[]>,
+  appearance: {
+    opacity: Number(wish.get("opacity") ?? 0.3),
+    show: (wish.get("look") ?? "both") as AppearanceTrait["show"],
+    color_by: (wish.get("color_by") ?? "label") as AppearanceTrait["color_by"],
+  },
+});
 const status = kernel.get("status");
 switch (wish.get("state")) {
   case "empty":

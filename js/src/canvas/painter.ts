@@ -200,7 +200,7 @@ export function createPainter(
       store.labels, store.currentLabel, view.viewport, view.stage, view.rubberBand,
       view.hoveredCandidate, view.hoveredAnnotation, view.hoveredPrompt, preview.bitmap,
       view.proposals.shown, view.proposals.hovered, view.proposals.band, store.local.pending,
-      hover.candidates, hover.index, view.threshold,
+      hover.candidates, hover.index, view.threshold, ...overlays.signals,
     ]) {
       void changed.value;
     }

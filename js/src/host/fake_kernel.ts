@@ -1,11 +1,13 @@
 // A kernel in the page, for the demo and the tests: it speaks the protocol and computes real masks.
+import { gridAt, gridOf, maskOf } from "../codecs/logits";
+import { edited, rleFrom, type Mask } from "./fake_editing";
 import { proposeAll, takenBy, type FakeProgress } from "./fake_everything";
 import { fakeInsight } from "./fake_insight";
 import { answer, type Pixels } from "./fake_masks";
 import { FAKE_MODELS, FakeModels } from "./fake_models";
 import { LocalSession } from "./local_session";
 import type {
-  AnnotationTrait, CandidatesTrait, Intent, LabelTrait, Prompt, ProposalTrait, Traits,
+  AnnotationTrait, BoxTuple, CandidatesTrait, Intent, LabelTrait, Prompt, ProposalTrait, Traits,
 } from "./traits";
 
 export interface FakeKernelOptions {
@@ -73,9 +75,64 @@ export class FakeKernel extends LocalSession {
         const { prompts, request } = this.traits;
         return this.push({ insight: fakeInsight(this.#pixels, intent.kind, prompts, request) });
       }
-      default:
-        super.send(intent);
+      case "start_from": {
+        const from = this.traits.annotations.find((a) => a.id === intent.id);
+        if (from) super.set({ prompts: [{ type: "mask", rle: from.rle }], request: this.newId("kernel") });
+        return;
+      }
+      case "propose_boxes":
+        return this.#proposeBoxes(intent.boxes);
+      case "focus_region":
+        return this.#look(intent.box);
+      case "leave_region":
+        return this.#look(null);
+      default: {
+        const made = edited(this.traits.annotations, intent, this.#draftMask(intent));
+        if (!made) return super.send(intent);
+        // The draft has done its work.
+        const done = intent.op === "combine" ? { prompts: [], candidates: null, picked: 0 } : {};
+        this.#later(() => this.step(made.name, { annotations: made.annotations, ...done }));
+      }
     }
+  }
+
+  #later(run: () => void): void {
+    if (this.held) this.held.push(run);
+    else if (this.#delay > 0) setTimeout(run, this.#delay);
+    else run();
+  }
+
+  #draftMask(intent: Intent): Mask | null {
+    const { candidates } = this.traits;
+    if (intent.op !== "combine" || candidates?.request !== intent.request) return null;
+    const grid = gridOf(candidates, intent.picked);
+    const { width, height } = this.#pixels;
+    return grid && { width, height, on: maskOf(grid, width, height, intent.threshold ?? 0) };
+  }
+
+  /** A region is embedded first, and the draft is answered anew. */
+  #look(region: BoxTuple | null): void {
+    const { status, prompts } = this.traits;
+    this.push({ status: { ...status, state: "embedding" } });
+    this.#later(() => {
+      this.push({ region, status: { ...this.traits.status, state: "ready" } });
+      if (prompts.length > 0) super.set({ prompts, request: this.newId("kernel") });
+    });
+  }
+
+  #proposeBoxes(boxes: BoxTuple[]): void {
+    this.#later(() => {
+      const { width, height } = this.#pixels;
+      const found = boxes.flatMap(([x0, y0, x1, y1]): ProposalTrait[] => {
+        const given = answer(this.#pixels, [{ type: "box", x0, y0, x1, y1 }]);
+        const best = given.items[0];
+        if (!best || best.area === 0) return [];
+        const on = maskOf(gridAt(given.logits, given.shape, given.scale, 0), width, height);
+        const point: [number, number] = [(x0 + x1) / 2, (y0 + y1) / 2];
+        return [{ ...best, id: this.newId("p"), rle: rleFrom({ width, height, on }), point }];
+      });
+      this.find([...this.traits.found, ...found]);
+    });
   }
 
   /** As if a run had found these. */

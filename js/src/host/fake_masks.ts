@@ -1,5 +1,6 @@
 // Simple but honest candidates without a network: regions of similar color at four tolerances.
 import { encodeLogits } from "../codecs/logits";
+import { insideOf, maskFrom, type Mask } from "./fake_editing";
 import type { BoxPrompt, BoxTuple, CandidateItem, PointPrompt, Prompt } from "./traits";
 
 export interface Pixels {
@@ -10,6 +11,7 @@ export interface Pixels {
 }
 
 export interface FakeAnswer {
+  derived?: (PointPrompt | BoxPrompt)[];
   items: CandidateItem[];
   tokens: number[];
   shape: [number, number, number];
@@ -113,6 +115,41 @@ function soften(mask: Uint8Array, width: number, height: number): Float32Array {
   return field.map((value) => (value - 0.5) * 16);
 }
 
+/** A handful of places in an area, evenly spread. */
+function spread(area: Uint8Array): number[] {
+  const all = [...area.keys()].filter((i) => area[i]);
+  return Array.from({ length: 11 }, (_, n) => all[Math.floor(((n + 0.5) / 11) * all.length)] ?? 0);
+}
+
+function united(masks: readonly Uint8Array[]): Uint8Array {
+  return masks[0]!.map((_, i) => (masks.some((mask) => mask[i]) ? 1 : 0));
+}
+
+function shrunken({ width, height, on }: Mask, small: Small): Uint8Array {
+  return Uint8Array.from({ length: small.width * small.height }, (_, i) => {
+    const x = Math.min(width - 1, Math.floor(((i % small.width) + 0.5) / small.scale));
+    const y = Math.min(height - 1, Math.floor((Math.floor(i / small.width) + 0.5) / small.scale));
+    return on[y * width + x]!;
+  });
+}
+
+/** What a kernel would say that it made of an outline or a mask: its box, and a few points within. */
+function derivedFrom(small: Small, area: Uint8Array): (PointPrompt | BoxPrompt)[] {
+  const spots: { x: number; y: number }[] = [];
+  area.forEach((on, i) => {
+    if (on) spots.push({ x: (i % small.width) / small.scale, y: Math.floor(i / small.width) / small.scale });
+  });
+  if (spots.length === 0) return [];
+  const xs = spots.map(({ x }) => x);
+  const ys = spots.map(({ y }) => y);
+  const box = { x0: Math.min(...xs), y0: Math.min(...ys), x1: Math.max(...xs), y1: Math.max(...ys) };
+  const points = [0.3, 0.5, 0.7].map((share) => spots[Math.floor(share * spots.length)]!);
+  return [
+    { type: "box", ...box },
+    ...points.map(({ x, y }): PointPrompt => ({ type: "point", x, y, label: 1 })),
+  ];
+}
+
 /** How strongly colors change across the mask's border, as a score between 0.3 and 0.98. */
 function edgeScore(small: Small, mask: Uint8Array): number {
   let sum = 0;
@@ -168,18 +205,27 @@ export function answer(pixels: Pixels, prompts: readonly Prompt[]): FakeAnswer {
     Math.min(width - 1, Math.floor(p.x * scale));
   const points = prompts.filter((p): p is PointPrompt => p.type === "point");
   const box = prompts.filter((p): p is BoxPrompt => p.type === "box").at(-1);
+  const outline = prompts.find((p) => p.type === "polygon");
+  const given = prompts.find((p) => p.type === "mask");
   let inside: Uint8Array | null = null;
-  if (box) {
+  if (outline) inside = insideOf(outline, width, height, scale);
+  else if (box) {
     inside = Uint8Array.from({ length: width * height }, (_, i) => {
       const x = (i % width) + 0.5;
       const y = Math.floor(i / width) + 0.5;
       return x > box.x0 * scale && x < box.x1 * scale && y > box.y0 * scale && y < box.y1 * scale ? 1 : 0;
     });
   }
+  const seeds = outline ? spread(insideOf({ ...outline, tolerance: 0 }, width, height, scale)) : null;
+  const start = given ? shrunken(maskFrom(given.rle), small) : null;
   const found = TOLERANCES.map((tolerance, token) => {
-    const mask = inside
-      ? foreground(small, inside, tolerance)
-      : new Uint8Array(width * height);
+    const mask = start
+      ? Uint8Array.from(start)
+      : seeds
+        ? united(seeds.map((seed) => flood(small, seed, tolerance, inside)))
+        : inside
+          ? foreground(small, inside, tolerance)
+          : new Uint8Array(width * height);
     for (const point of points) {
       const region = flood(small, seedOf(point), point.label ? tolerance : tolerance / 2, inside);
       region.forEach((on, i) => {
@@ -195,7 +241,9 @@ export function answer(pixels: Pixels, prompts: readonly Prompt[]): FakeAnswer {
   const order = ambiguous ? [...three, single!] : [single!, ...three];
   const logits = new Uint8Array(order.length * width * height);
   order.forEach(({ field }, i) => logits.set(encodeLogits(field), i * width * height));
+  const area = start ?? (outline ? inside : null);
   return {
+    ...(area ? { derived: derivedFrom(small, area) } : {}),
     items: order.map((f) => f.item),
     tokens: order.map((f) => f.token),
     shape: [order.length, height, width],

@@ -222,6 +222,7 @@ export function createEditing(store: Store, view: ViewState, messages: Messages)
     select(id) {
       if (id === view.selected.peek()) return;
       view.selected.value = id;
+      tools.hint.value = "";
       const annotations = store.annotations.peek();
       const place = annotations.findIndex((a) => a.id === id);
       if (place < 0) return say("Nothing is selected");
