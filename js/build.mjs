@@ -61,6 +61,9 @@ async function buildDecoder(outdir) {
   const { outputFiles } = await esbuild.build({
     ...common,
     minify: true,
+    // A classic script: pages opened from a file start no module workers from Blob URLs.
+    format: "iife",
+    define: { "import.meta.url": "self.location.href" },
     entryPoints: ["src/decode/worker.ts"],
     banner: { js: `/*! Contains:\n\n${licence.trim()}\n*/` },
     write: false,

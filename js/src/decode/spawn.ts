@@ -11,7 +11,7 @@ const PROBE_MS = 15_000;
 function createWorker(script: BlobPart): Worker {
   const address = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
   try {
-    const worker = new Worker(address, { type: "module", name: "segwidget" });
+    const worker = new Worker(address, { name: "segwidget" });
     // ONNX Runtime's threads read the script again from this address, so it stays as long as the worker.
     const terminate = worker.terminate.bind(worker);
     worker.terminate = () => {
