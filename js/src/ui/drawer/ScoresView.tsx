@@ -8,7 +8,7 @@ import { NoDraft } from "./Missing";
 
 const WIDTH = 300;
 const HEIGHT = 172;
-const PLOT = { left: 34, right: 292, top: 8, bottom: 142 };
+const PLOT = { left: 44, right: 288, top: 8, bottom: 142 };
 /** More would only be a cloud. */
 const MOST_KEPT = 400;
 
@@ -45,7 +45,7 @@ function Axes({ start }: { start: number }): JSX.Element {
       </text>
       <text
         class="sw-axis-name"
-        transform={`translate(8 ${(PLOT.top + PLOT.bottom) / 2}) rotate(-90)`}
+        transform={`translate(9 ${(PLOT.top + PLOT.bottom) / 2}) rotate(-90)`}
         text-anchor="middle"
       >
         stability
