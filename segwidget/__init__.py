@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from segwidget.annotation.labels import Label, LabelSet
     from segwidget.inference.candidates import Candidates
     from segwidget.inference.predictor import Predictor
-    from segwidget.inference.prompts import Box, Point
+    from segwidget.inference.prompts import Box, MaskPrompt, Point, Polygon
     from segwidget.media.image import open_image
     from segwidget.widget.segmenter import Segmenter
 
@@ -26,7 +26,9 @@ __all__ = [
     "Candidates",
     "Label",
     "LabelSet",
+    "MaskPrompt",
     "Point",
+    "Polygon",
     "Predictor",
     "Segmenter",
     "__version__",
@@ -42,7 +44,9 @@ _HOMES = {
     "Candidates": "segwidget.inference.candidates",
     "Label": "segwidget.annotation.labels",
     "LabelSet": "segwidget.annotation.labels",
+    "MaskPrompt": "segwidget.inference.prompts",
     "Point": "segwidget.inference.prompts",
+    "Polygon": "segwidget.inference.prompts",
     "Predictor": "segwidget.inference.predictor",
     "Segmenter": "segwidget.widget.segmenter",
     "everything": "segwidget.annotation.automatic",

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from segwidget.annotation import checks
 from segwidget.annotation.labels import LabelSet, LabelsLike, checked_name
 from segwidget.errors import AnnotationError
-from segwidget.inference.prompts import Box, Point, Prompt, prompt_from_dict, prompt_to_dict
+from segwidget.inference.prompts import PROMPTS, Prompt, prompt_from_dict, prompt_to_dict
 from segwidget.inference.rle import Rle
 from segwidget.media.image import Image
 
@@ -42,7 +42,7 @@ class Annotation:
         area: pixels inside.
         predicted_iou: what the model believed the mask's IoU to be; None where no model spoke.
         stability_score: the IoU of the mask at a higher and a lower threshold; None likewise.
-        prompts: the points and boxes, in the order in which they were given.
+        prompts: what was pointed at, in the order in which it was given.
         picks: for each prompt but the last, the candidate that was picked when the next one was
             given, since its logits went into the next answer; empty stands for 0 each time.
         picked: the candidate that was kept, 0 the best.
@@ -384,6 +384,6 @@ def _now() -> str:
 
 def _prompts(prompts: Any) -> tuple[Prompt, ...]:
     return tuple(
-        prompt if isinstance(prompt, Point | Box) else prompt_from_dict(prompt)
+        prompt if isinstance(prompt, PROMPTS) else prompt_from_dict(prompt)
         for prompt in checks.listed("prompts", prompts)
     )

@@ -19,7 +19,7 @@ from segwidget.annotation import checks
 from segwidget.annotation.annotation import Annotation
 from segwidget.annotation.labels import LabelSet, LabelsLike
 from segwidget.errors import AnnotationError, LabelError, PromptError
-from segwidget.inference.prompts import Box, Point, Prompt
+from segwidget.inference.prompts import PROMPTS, Box, Point, Polygon, Prompt
 
 MAX_STEPS = 1000
 
@@ -175,10 +175,10 @@ class Session:
         new = tuple(prompts)
         for prompt in new:
             given: Any = prompt
-            if not isinstance(given, Point | Box):
+            if not isinstance(given, PROMPTS):
                 raise PromptError(
-                    f"A prompt of a session is a {type(given).__name__}; expected Point or Box. "
-                    "validate_prompts(...) reads other forms."
+                    f"A prompt of a session is a {type(given).__name__}; expected Point, Box, Polygon "
+                    "or MaskPrompt. validate_prompts(...) reads other forms."
                 )
         old = self.draft
         if new == old.prompts:
@@ -415,4 +415,5 @@ def _prompts_step(old: tuple[Prompt, ...], new: tuple[Prompt, ...]) -> str:
 
 
 def _kind(prompt: Prompt) -> str:
-    return "point" if isinstance(prompt, Point) else "box"
+    names = {Point: "point", Box: "box", Polygon: "polygon"}
+    return names.get(type(prompt), "mask")

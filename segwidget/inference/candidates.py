@@ -11,7 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from segwidget.inference.derived import Derived
 from segwidget.inference.preprocessing import Frame
+from segwidget.inference.region import Region
+from segwidget.inference.rle import Rle
 
 STABILITY_OFFSET = 1.0
 
@@ -41,15 +44,20 @@ class Candidates:
         low_res_logits: ``(C, s, s)`` float32; above 0 is the mask. May be given back to the model
             as a mask prompt.
         predicted_iou: ``(C,)`` float32.
-        frame: how the image lies in the logits.
+        frame: how the image, or the region of it, lies in the logits.
         tokens: for each, which of the decoder's mask tokens it comes from: 0 the single-mask token,
             1 to 3 those for ambiguous prompts. Empty where that is not known.
+        region: the part of the image that was looked at, where that is not all of it. Masks are of
+            the image's size all the same, and empty outside of the region.
+        derived: what stood for a polygon or a mask when the network was asked.
     """
 
     low_res_logits: NDArray[np.float32]
     predicted_iou: NDArray[np.float32]
     frame: Frame
     tokens: tuple[int, ...] = ()
+    region: Region | None = None
+    derived: Derived | None = None
 
     def __len__(self) -> int:
         return len(self.predicted_iou)
@@ -64,7 +72,20 @@ class Candidates:
 
     def __repr__(self) -> str:
         scores = ", ".join(f"{s:.2f}" for s in self.predicted_iou)
-        return f"Candidates({self.frame.width} × {self.frame.height}, predicted IoU {scores})"
+        height, width = self.image_size
+        return f"Candidates({width} × {height}, predicted IoU {scores})"
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """``(height, width)`` of the image, and so of the masks."""
+        if self.region is not None:
+            return self.region.image_size
+        return self.frame.height, self.frame.width
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """``(x, y)`` of the upper left pixel of what was looked at."""
+        return (0, 0) if self.region is None else self.region.box[:2]
 
     @property
     def seen_logits(self) -> NDArray[np.float32]:
@@ -87,10 +108,11 @@ class Candidates:
     @cached_property
     def masks(self) -> NDArray[np.bool_]:
         """``(C, H, W)`` bool at the image's size; made when first asked for."""
-        h, w = self.frame.height, self.frame.width
-        out = np.empty((len(self), h, w), bool)
-        for i in range(len(self)):
-            out[i] = self._upsampled(i)
+        if self.region is None:
+            return self._parts
+        out = np.zeros((len(self), *self.image_size), bool)
+        x0, y0, x1, y1 = self.region.box
+        out[:, y0:y1, x0:x1] = self._parts
         return out
 
     def mask(self, index: int, threshold: float = 0.0) -> NDArray[np.bool_]:
@@ -100,21 +122,49 @@ class Candidates:
             index: which one, 0 the best.
             threshold: logits above it are the mask; a stricter one is higher than the model's 0.
         """
-        if threshold == 0 and "masks" in self.__dict__:
-            chosen: NDArray[np.bool_] = self.masks[index]
-            return chosen
-        return self._upsampled(index, threshold)
+        part = self._part(index, threshold)
+        if self.region is None:
+            return part
+        mask = np.zeros(self.image_size, bool)
+        x0, y0, x1, y1 = self.region.box
+        mask[y0:y1, x0:x1] = part
+        return mask
+
+    def rle(self, index: int, threshold: float = 0.0) -> Rle:
+        """One mask as run lengths, without making all of it where a region was looked at.
+
+        Args:
+            index: which one, 0 the best.
+            threshold: logits above it are the mask.
+        """
+        return Rle.encode_box(self._part(index, threshold), self.corner, self.image_size)
 
     @cached_property
     def area(self) -> NDArray[np.int64]:
         """``(C,)`` pixels of each mask."""
-        area: NDArray[np.int64] = self.masks.sum(axis=(1, 2), dtype=np.int64)
+        area: NDArray[np.int64] = self._parts.sum(axis=(1, 2), dtype=np.int64)
         return area
 
     @cached_property
     def box(self) -> NDArray[np.float32]:
         """``(C, 4)`` ``xyxy`` edges of each mask in pixels; zeros where it is empty."""
-        return np.array([mask_box(m) for m in self.masks], np.float32).reshape(-1, 4)
+        boxes = np.array([mask_box(part) for part in self._parts], np.float32).reshape(-1, 4)
+        boxes[boxes[:, 2] > 0] += np.tile(np.array(self.corner, np.float32), 2)
+        return boxes
+
+    @cached_property
+    def _parts(self) -> NDArray[np.bool_]:
+        """``(C, h, w)``: the masks within what was looked at."""
+        out = np.empty((len(self), self.frame.height, self.frame.width), bool)
+        for i in range(len(self)):
+            out[i] = self._upsampled(i)
+        return out
+
+    def _part(self, index: int, threshold: float) -> NDArray[np.bool_]:
+        if threshold == 0 and "_parts" in self.__dict__:
+            chosen: NDArray[np.bool_] = self._parts[index]
+            return chosen
+        return self._upsampled(index, threshold)
 
     def _upsampled(self, index: int, threshold: float = 0.0) -> NDArray[np.bool_]:
         logits = torch.from_numpy(self.low_res_logits[index]).unsqueeze(0)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from segwidget.errors import PromptError
 from segwidget.inference.candidates import Candidates
 from segwidget.inference.predictor import Predictor
-from segwidget.inference.prompts import Box, Prompt
+from segwidget.inference.prompts import Prompt, check_extents
 
 MAX_ANSWERS = 48
 
@@ -24,18 +24,15 @@ def check_dialogue(prompts: Sequence[object]) -> None:
     """Check that prompts can be a dialogue about one thing.
 
     Raises:
-        PromptError: more than ``MAX_PROMPTS`` prompts, or several boxes.
+        PromptError: more than ``MAX_PROMPTS`` prompts, several boxes, polygons or masks, or a
+            polygon or a mask that is not the first.
     """
     if len(prompts) > MAX_PROMPTS:
         raise PromptError(
             f"There are {len(prompts)} prompts for one thing; expected at most {MAX_PROMPTS}. "
             "Keep what there is, and ask for the next thing."
         )
-    if sum(isinstance(prompt, Box) for prompt in prompts) > 1:
-        raise PromptError(
-            "There are several boxes for one thing; expected at most one. Ask for one thing at a "
-            "time, or correct the box with points."
-        )
+    check_extents(prompts)
 
 
 class Dialogue:

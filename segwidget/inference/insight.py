@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segwidget.errors import ModelError
-from segwidget.inference.predictor import Predictor, checked_logits
+from segwidget.inference.predictor import Predictor
 from segwidget.inference.preprocessing import Frame
-from segwidget.inference.prompts import Prompt, validate_prompts
+from segwidget.inference.prompts import Prompt
 from segwidget.sam.mask_decoder import as_tokens
 from segwidget.sam.prompt_encoder import BACKGROUND, BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, FOREGROUND
 from segwidget.sam.sam import Sam
@@ -132,12 +132,11 @@ def prompt_attention(
     sam = predictor.model.sam
     with predictor.lock:
         embedding, frame = _embedding(predictor), predictor.frame
-    checked = validate_prompts(prompts, frame.width, frame.height)
-    coords, labels = (t.to(sam.device) for t in frame.to_input(checked))
+        question = predictor.question(prompts, mask_input)
+    coords, labels = (t.to(sam.device) for t in frame.to_input(question.prompts))
     mask = None
-    if mask_input is not None:
-        given = checked_logits(mask_input, frame.logits_size)
-        mask = torch.from_numpy(given).to(sam.device)[None, None]
+    if question.mask_input is not None:
+        mask = torch.from_numpy(np.array(question.mask_input)).to(sam.device)[None, None]
     passes = attend(sam, embedding.to(sam.device), coords, labels, mask)
     h, w = embedding.shape[-2:]
     rows, columns = _covered(frame, (h, w))

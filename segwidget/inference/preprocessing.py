@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image as PILImage
 from torch import Tensor
 
-from segwidget.inference.prompts import Point, Prompt
+from segwidget.inference.prompts import Box, Point
 from segwidget.media.shrink import HUGE, reduced, resized, shrink_factors
 from segwidget.sam.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, NOT_A_POINT
 
@@ -74,7 +74,7 @@ class Frame:
         picture = resized(pixels, self.resized, PILImage.Resampling.BILINEAR)
         return torch.from_numpy(np.array(picture)).permute(2, 0, 1).unsqueeze(0)
 
-    def to_input(self, prompts: tuple[Prompt, ...]) -> tuple[Tensor, Tensor]:
+    def to_input(self, prompts: tuple[Point | Box, ...]) -> tuple[Tensor, Tensor]:
         """Prompts as the network's points.
 
         Returns:

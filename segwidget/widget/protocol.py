@@ -98,7 +98,19 @@ def candidates_to_json(candidates: Candidates, request: str, ms: float) -> dict[
         "scale": [sx, sy],
         "logits": quantize_logits(logits).tobytes(),
         "ms": round(ms, 1),
+        **_beside(candidates),
     }
+
+
+def _beside(candidates: Candidates) -> dict[str, Any]:
+    """What only some answers have: the region that was looked at, and what was asked in fact."""
+    more: dict[str, Any] = {}
+    if candidates.region is not None:
+        more["region"] = list(candidates.region.box)
+    if candidates.derived is not None:
+        derived = candidates.derived
+        more["derived"] = prompts_to_json((derived.box, *derived.points))
+    return more
 
 
 def _low_res_box(mask: NDArray[np.bool_], candidates: Candidates) -> list[float]:
@@ -108,7 +120,11 @@ def _low_res_box(mask: NDArray[np.bool_], candidates: Candidates) -> list[float]
     (sx, sy), frame = candidates.frame.logits_scale, candidates.frame
     edges = [columns[0] / sx, rows[0] / sy, (columns[-1] + 1) / sx, (rows[-1] + 1) / sy]
     limits = [frame.width, frame.height] * 2
-    return [round(min(float(e), limit), 3) for e, limit in zip(edges, limits, strict=True)]
+    corner = candidates.corner * 2
+    return [
+        round(min(float(edge), limit) + start, 3)
+        for edge, limit, start in zip(edges, limits, corner, strict=True)
+    ]
 
 
 def annotations_to_json(annotations: Sequence[Annotation]) -> list[dict[str, Any]]:
@@ -134,7 +150,7 @@ def labels_to_json(labels: LabelSet) -> list[dict[str, str]]:
 
 
 def prompts_to_json(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
-    """Points and boxes as dictionaries."""
+    """Prompts as dictionaries."""
     return [prompt_to_dict(prompt) for prompt in prompts]
 
 

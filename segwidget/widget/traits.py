@@ -79,9 +79,9 @@ class SegmenterTraits(anywidget.AnyWidget):
         Image, read_only=True, help="The opened image; another one needs another Segmenter."
     ).tag(sync=True, echo_update=False, to_json=lambda _, widget: widget.image_json)
 
-    prompts = PromptsTrait(help="The draft's prompts, a tuple of Point and Box.").tag(
-        sync=True, to_json=_to_json(protocol.prompts_to_json)
-    )
+    prompts = PromptsTrait(
+        help="The draft's prompts, a tuple of Point, Box, Polygon and MaskPrompt."
+    ).tag(sync=True, to_json=_to_json(protocol.prompts_to_json))
 
     request = traitlets.Unicode("", help="Names the newest prompts; an answer repeats it.").tag(
         sync=True

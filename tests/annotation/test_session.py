@@ -253,7 +253,7 @@ def test_impossible_picks_are_refused(session, index):
 
 def test_impossible_values_are_refused(session):
     session.keep(kept(id="a"))
-    with pytest.raises(PromptError, match="expected Point or Box"):
+    with pytest.raises(PromptError, match="expected Point, Box, Polygon"):
         session.set_prompts([{"type": "point"}])
     with pytest.raises(LabelError, match="no label 'dog'"):
         session.relabel("a", "dog")

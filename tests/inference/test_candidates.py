@@ -36,7 +36,7 @@ def test_masks_are_made_once_and_only_when_asked_for(candidates, monkeypatch):
     made = []
     upsampled = Candidates._upsampled
     monkeypatch.setattr(
-        Candidates, "_upsampled", lambda self, i: made.append(i) or upsampled(self, i)
+        Candidates, "_upsampled", lambda self, i, *at: made.append(i) or upsampled(self, i, *at)
     )
     assert len(candidates) == 3
     assert candidates.stability_score.shape == (3,)

@@ -106,7 +106,7 @@ def test_the_wire_form():
     [
         ({"x": 1, "y": 2}, "type None"),
         ({"type": "lasso"}, "type 'lasso'"),
-        ({"type": ["point"]}, "expected \"point\" or \"box\""),
+        ({"type": ["point"]}, "one of point, box, polygon, mask"),
         ({"type": "point", "x": 1}, "lacks y"),
         ({"type": "box", "x0": 1, "y0": 2}, "lacks x1, y1"),
         ({"type": "point", "x": 1, "y": 2, "lable": 0}, "has also lable"),
