@@ -20,15 +20,27 @@ from segwidget.media.image import ImageSource, open_image
 from segwidget.widget.answerer import Answer, Computing
 from segwidget.widget.cells import CellRun, Places, current_cell_run
 from segwidget.widget.drafts import DraftsWidget
+from segwidget.widget.html import HtmlWidget
 from segwidget.widget.insights import InsightsWidget
 from segwidget.widget.model_menu import ModelWidget
 from segwidget.widget.parts import PartsWidget
 from segwidget.widget.proposals import ProposalsWidget
+from segwidget.widget.snapshot import SnapshotWidget
+from segwidget.widget.tiles import TilesWidget
 
 STATIC = Path(__file__).parents[1] / "static"
 
 
-class Segmenter(PartsWidget, ProposalsWidget, InsightsWidget, DraftsWidget, ModelWidget):
+class Segmenter(
+    SnapshotWidget,
+    HtmlWidget,
+    TilesWidget,
+    PartsWidget,
+    ProposalsWidget,
+    InsightsWidget,
+    DraftsWidget,
+    ModelWidget,
+):
     """A promptable segmentation model in a notebook cell.
 
         seg = Segmenter("street.jpg", labels=["car", "person"])
