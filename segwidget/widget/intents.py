@@ -39,6 +39,7 @@ INTENTS: Mapping[str, tuple[str, Mapping[str, type]]] = {
     "clear_proposals": ("clear_proposals", {}),
     "insight": ("show_insight", {"kind": str}),
     "part": ("send_part", {"key": str, "piece": int}),
+    "tile": ("send_tile", {"level": int, "column": int, "row": int}),
     "dismiss": ("dismiss", {"id": str}),
 }
 

@@ -15,6 +15,7 @@ from segwidget.errors import SegwidgetError
 from segwidget.inference.candidates import Candidates
 from segwidget.inference.prompts import Prompt, prompt_to_dict
 from segwidget.media.image import Image
+from segwidget.media.pyramid import TILE, levels_beyond
 
 # A logit l travels as one byte, 128 + 127 * sign(l) * log(1 + |l| / KNEE) / log(LEVELS), rounded
 # away from 128: fine steps around the threshold, where the outline is, and room up to +-32.
@@ -59,7 +60,14 @@ def image_to_json(image: Image) -> dict[str, Any]:
         "preview_width": width,
         "preview_height": height,
         "data": data,
+        "tiles": tiles_to_json(image.width, width),
     }
+
+
+def tiles_to_json(image_width: int, preview_width: int) -> dict[str, int] | None:
+    """The pyramid of tiles that a page may ask for; None where the preview is all there is."""
+    levels = levels_beyond(image_width, preview_width)
+    return {"size": TILE, "levels": levels} if levels else None
 
 
 def candidates_to_json(candidates: Candidates, request: str, ms: float) -> dict[str, Any]:
