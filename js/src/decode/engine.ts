@@ -2,7 +2,7 @@
 // those that wait, and says when it cannot, so that the kernel serves.
 import { effect, signal, untracked, type ReadonlySignal } from "@preact/signals";
 import type { Host } from "../host/host";
-import type { CandidatesTrait, DecoderTrait, PointPrompt, Prompt } from "../host/traits";
+import type { CandidatesTrait, DecoderTrait, PartTrait, PointPrompt, Prompt } from "../host/traits";
 import type { Store } from "../state/store";
 import { Dialogue } from "./dialogue";
 import { candidatesOf, drawnWithin, ranked, toInput, type Answer, type Drawn } from "./frame";
@@ -47,15 +47,31 @@ interface Seat {
   dialogue: Dialogue;
 }
 
+/** Each has a megabyte or two. */
+const MAX_EMBEDDINGS = 3;
+
 export function createEngine(store: Store, host: Host, browser: Browser = thisBrowser()): Engine {
   const state = signal<"off" | "loading" | "ready" | "failed">("off");
   const loader = new PartLoader(host);
   const waiting: { answer?: Job | undefined; preview?: Job | undefined } = {};
+  const embeddings = new Map<string, Uint8Array>();
   let running: Job | undefined;
   let seat: Seat | undefined;
   let threads = 1;
   let painted: Promise<void> | undefined;
   let leave = (): void => {};
+
+  /** Brings an embedding, or finds it again: of the image, say, when its region has been left. */
+  const embedding = async (part: PartTrait): Promise<Uint8Array> => {
+    const bytes = embeddings.get(part.key) ?? (await loader.load(part, false));
+    embeddings.delete(part.key);
+    embeddings.set(part.key, bytes);
+    for (const oldest of embeddings.keys()) {
+      if (embeddings.size <= MAX_EMBEDDINGS) break;
+      embeddings.delete(oldest);
+    }
+    return bytes;
+  };
 
   /** Nobody sits here any more, and what was asked will not be answered from here. */
   const rise = (next: "off" | "loading" | "failed"): void => {
@@ -94,12 +110,8 @@ export function createEngine(store: Store, host: Host, browser: Browser = thisBr
       runner.leave(loader);
       loader.drop(trait.embedding);
     };
-    let embedding: Promise<Uint8Array> | undefined;
     while (!left()) {
-      const [life, bytes] = await Promise.all([
-        runner.alive(),
-        (embedding ??= loader.load(trait.embedding, false)),
-      ]);
+      const [life, bytes] = await Promise.all([runner.alive(), embedding(trait.embedding)]);
       const image = { tensors: tensorsOf(trait, bytes), side: trait.frame.logits_size };
       try {
         await life.image(trait.embedding.key, image);

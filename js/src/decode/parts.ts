@@ -20,6 +20,8 @@ export class Gone extends Error {
 
 interface Download {
   part: PartTrait;
+  /** What was asked for first comes first. */
+  order: number;
   pieces: (Uint8Array | undefined)[];
   missing: number;
   resolve(bytes: Plain): void;
@@ -39,6 +41,7 @@ export class PartLoader {
   private readonly stopListening: () => void;
   private silence: ReturnType<typeof setTimeout> | undefined;
   private patience = SILENCE_MS;
+  private counter = 0;
   private gone = false;
 
   constructor(private readonly host: Host) {
@@ -54,7 +57,7 @@ export class PartLoader {
   load(part: PartTrait, keep: boolean): Promise<Plain> {
     const running = this.loads.get(part.key);
     if (running) return running;
-    const load = this.find(part, keep).finally(() => this.loads.delete(part.key));
+    const load = this.find(part, keep, this.counter++).finally(() => this.loads.delete(part.key));
     this.loads.set(part.key, load);
     return load;
   }
@@ -72,7 +75,7 @@ export class PartLoader {
     for (const download of [...this.downloads.values()]) this.fail(download, new Gone());
   }
 
-  private async find(part: PartTrait, keep: boolean): Promise<Plain> {
+  private async find(part: PartTrait, keep: boolean, order: number): Promise<Plain> {
     const kept = keep && !this.host.part ? await findPart(part) : null;
     if (kept) {
       try {
@@ -84,15 +87,15 @@ export class PartLoader {
     if (this.gone) throw new Gone();
     const bytes = this.host.part
       ? new Uint8Array(await this.host.part(part.key))
-      : await this.download(part);
+      : await this.download(part, order);
     const unpacked = await unpack(part, bytes);
     if (keep && !this.host.part) void keepPart(part, bytes);
     return unpacked;
   }
 
-  private download(part: PartTrait): Promise<Plain> {
+  private download(part: PartTrait, order: number): Promise<Plain> {
     return new Promise((resolve, reject) => {
-      const download: Download = { part, pieces: [undefined], missing: 1, resolve, reject };
+      const download: Download = { part, order, pieces: [undefined], missing: 1, resolve, reject };
       this.downloads.set(part.key, download);
       // Only the first answer tells how many there are.
       this.waiting.push({ download, piece: 0 });
@@ -101,6 +104,7 @@ export class PartLoader {
   }
 
   private pump(): void {
+    this.waiting.sort((a, b) => a.download.order - b.download.order || a.piece - b.piece);
     while (this.asked.length < IN_FLIGHT && this.waiting.length > 0) {
       const next = this.waiting.shift()!;
       this.asked.push(next);
@@ -140,7 +144,7 @@ export class PartLoader {
       const more = Array.from({ length: pieces - 1 }, (_, i) => ({ download, piece: i + 1 }));
       download.pieces.length = pieces;
       download.missing = pieces;
-      this.waiting.unshift(...more);
+      this.waiting.push(...more);
     }
     if (piece >= download.pieces.length || download.pieces[piece]) return;
     download.pieces[piece] = bytes;
