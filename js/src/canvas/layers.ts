@@ -34,7 +34,10 @@ export function onStage({ context, ratio }: Frame): void {
 export function drawImage(frame: Frame, bitmap: ImageBitmap, image: ImageTrait): void {
   const { context, view } = frame;
   inImage(frame);
-  context.imageSmoothingEnabled = (view.scale * image.width) / bitmap.width <= PIXELS_FROM;
+  // Where tiles are to come, the preview's pixels are not the image's.
+  const coarse = image.tiles !== undefined && image.tiles !== null;
+  context.imageSmoothingEnabled =
+    coarse || (view.scale * image.width) / bitmap.width <= PIXELS_FROM;
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, image.width, image.height);
 }

@@ -69,7 +69,10 @@ export function createPainter(
 
   function paintImage(frame: layers.Frame, image: ImageTrait, now: number): void {
     const bitmap = preview.bitmap.peek();
-    if (bitmap) layers.drawImage(frame, bitmap, image);
+    if (bitmap) {
+      layers.drawImage(frame, bitmap, image);
+      preview.tiles.draw(frame, image);
+    }
     const candidates = store.shown.peek();
     const quiet = store.prompts.peek().length > 0;
     paintKept(frame, image, candidates !== null);
@@ -198,7 +201,7 @@ export function createPainter(
     for (const changed of [
       store.image, store.prompts, store.picked, store.shown, store.waiting, store.annotations,
       store.labels, store.currentLabel, view.viewport, view.stage, view.rubberBand,
-      view.hoveredCandidate, view.hoveredAnnotation, view.hoveredPrompt, preview.bitmap,
+      view.hoveredCandidate, view.hoveredAnnotation, view.hoveredPrompt, preview.bitmap, preview.tiles.arrived,
       view.proposals.shown, view.proposals.hovered, view.proposals.band, store.local.pending,
       hover.candidates, hover.index, view.threshold, ...overlays.signals,
     ]) {

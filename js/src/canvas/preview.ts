@@ -3,14 +3,18 @@ import { effect, signal, type ReadonlySignal } from "@preact/signals";
 import { bytesOf } from "../codecs/bytes";
 import type { Store } from "../state/store";
 import type { ViewState } from "../state/view_state";
+import { createTiles, type Tiles } from "./tiles";
 
 export interface Preview {
   readonly bitmap: ReadonlySignal<ImageBitmap | null>;
+  /** What is finer than the bitmap, where the image is. */
+  readonly tiles: Tiles;
   dispose(): void;
 }
 
 export function createPreview(store: Store, view: ViewState): Preview {
   const bitmap = signal<ImageBitmap | null>(null);
+  const tiles = createTiles(store);
   let turn = 0;
 
   const show = (next: ImageBitmap | null): void => {
@@ -52,8 +56,10 @@ export function createPreview(store: Store, view: ViewState): Preview {
 
   return {
     bitmap,
+    tiles,
     dispose() {
       stop();
+      tiles.dispose();
       turn++;
       show(null);
     },

@@ -5,6 +5,7 @@ import { proposeAll, takenBy, type FakeProgress } from "./fake_everything";
 import { fakeInsight } from "./fake_insight";
 import { answer, type Pixels } from "./fake_masks";
 import { FAKE_MODELS, FakeModels } from "./fake_models";
+import { fakeTile } from "./fake_tiles";
 import { LocalSession } from "./local_session";
 import type {
   AnnotationTrait, BoxTuple, CandidatesTrait, Intent, LabelTrait, Prompt, ProposalTrait, Traits,
@@ -74,6 +75,15 @@ export class FakeKernel extends LocalSession {
       case "insight": {
         const { prompts, request } = this.traits;
         return this.push({ insight: fakeInsight(this.#pixels, intent.kind, prompts, request) });
+      }
+      case "tile": {
+        const { tiles } = this.traits.image ?? {};
+        if (!tiles) return;
+        const { level, column, row } = intent;
+        void fakeTile(this.#pixels, tiles, level, column, row).then((made) =>
+          this.deliver(made.delivery, made.buffers),
+        );
+        return;
       }
       case "start_from": {
         const from = this.traits.annotations.find((a) => a.id === intent.id);
