@@ -35,6 +35,7 @@ const kernel = new FakeKernel({
     name: "still_life.jpg", width, height, mime: "image/jpeg",
     preview_width: preview.width, preview_height: preview.height,
     data: await blob!.arrayBuffer(),
+    tiles: shrink < 1 ? { size: 512, levels: Math.ceil(Math.log2(1 / shrink)) } : null,
   },
   labels: [
     { name: "fruit", color: "#e4572e" },
