@@ -46,6 +46,7 @@ export function mountSegmenter(host: Host, element: HTMLElement, answering?: Eng
       root.dataset["state"] = store.status.value.state;
       root.dataset["mode"] = view.mode.value;
       root.dataset["decoder"] = engine.state.value;
+      root.dataset["connected"] = String(host.connected?.value ?? true);
     }),
     effect(() => {
       const height = Number(store.height.value);

@@ -1,5 +1,6 @@
 // The anywidget entry point: each view of a model is one mounted front end.
 import { hostOf, type SegmenterModel } from "./host/anywidget";
+import { watchConnection } from "./host/connection";
 import { mountSegmenter } from "./mount";
 
 interface RenderContext {
@@ -9,6 +10,11 @@ interface RenderContext {
 
 export default {
   render({ model, el }: RenderContext): () => void {
-    return mountSegmenter(hostOf(model), el);
+    const { connected, stop } = watchConnection(el);
+    const close = mountSegmenter(hostOf(model, connected), el);
+    return () => {
+      stop();
+      close();
+    };
   },
 };

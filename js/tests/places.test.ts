@@ -5,6 +5,7 @@ import { bytesOf } from "../src/codecs/bytes";
 import type { CandidatesTrait, Delivery } from "../src/host/traits";
 import { mountSegmenter } from "../src/mount";
 import { isDark } from "../src/ui/theme";
+import widget from "../src/widget";
 
 type Heard = (...values: unknown[]) => void;
 
@@ -171,5 +172,34 @@ describe("the theme", () => {
     expect(isDark(root)).toBe(true);
     document.documentElement.setAttribute("theme", "light");
     expect(isDark(root)).toBe(false);
+  });
+});
+
+describe("a view without a kernel", () => {
+  test("says so, sends nothing, and goes on when there is one again", async () => {
+    const el = document.createElement("div");
+    el.className = "jupyter-widgets-disconnected";
+    document.body.append(el);
+    const model = fakeModel({
+      status: { state: "loading", model: "embedded", device: "cpu", message: "Loading", progress: null },
+      labels: [{ name: "cat", color: "#ff0000" }, { name: "dog", color: "#0000ff" }],
+      label: "cat",
+    });
+    const close = widget.render({ model: model as unknown as SegmenterModel, el });
+    const root = el.querySelector<HTMLElement>("[data-testid=segwidget-root]")!;
+    expect(root.dataset["connected"]).toBe("false");
+    expect(root.textContent).toContain("No kernel is connected");
+    expect(root.querySelector("[data-testid=status]")!.textContent).not.toContain("Loading");
+    expect(root.querySelector("[data-testid=model-button]")).toBeNull();
+    root.querySelectorAll<HTMLElement>("[data-testid=label-chip]")[1]!.click();
+    expect(model.calls).toEqual([]);
+
+    el.className = "";
+    await vi.waitFor(() => expect(root.dataset["connected"]).toBe("true"));
+    expect(root.textContent).not.toContain("No kernel is connected");
+    root.querySelectorAll<HTMLElement>("[data-testid=label-chip]")[1]!.click();
+    expect(model.calls).toEqual([["set", "label", "dog"], ["save"]]);
+    close();
+    el.remove();
   });
 });

@@ -1,14 +1,16 @@
 // Thin adapter: an anywidget model seen as a `Host`.
 import type { AnyModel } from "@anywidget/types";
+import type { ReadonlySignal } from "@preact/signals";
 import type { Host } from "./host";
 import { inMarimo, wakingReaders } from "./marimo";
 import { DEFAULT_TRAITS, type Delivery, type Intent, type Traits } from "./traits";
 
 export type SegmenterModel = AnyModel<Record<string, unknown>>;
 
-export function hostOf(model: SegmenterModel): Host {
+export function hostOf(model: SegmenterModel, connected?: ReadonlySignal<boolean>): Host {
   const wake = inMarimo() ? wakingReaders(model) : undefined;
   return {
+    ...(connected && { connected }),
     get<K extends keyof Traits>(name: K): Traits[K] {
       const value = model.get(name) as Traits[K] | undefined;
       return value === undefined ? DEFAULT_TRAITS[name] : value;

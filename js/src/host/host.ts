@@ -1,4 +1,5 @@
 // What the front end asks of the program around it, whichever notebook that is.
+import type { ReadonlySignal } from "@preact/signals";
 import type { Delivery, Intent, Traits } from "./traits";
 
 export interface Host {
@@ -12,6 +13,8 @@ export interface Host {
   send(intent: Intent): void;
   /** Calls `listener` with every delivery and its bytes; returns the way to stop. */
   onDelivery(listener: (delivery: Delivery, buffers: readonly DataView[]) => void): () => void;
+  /** Whether a kernel is at the other end; one always is where this is left out. */
+  readonly connected?: ReadonlySignal<boolean>;
   /** There is no kernel behind it: only what the page can do itself is offered. */
   readonly standalone?: boolean;
   /** Where parts come from without a kernel: their bytes, as `PartTrait.encoding` says. */

@@ -69,6 +69,7 @@ export function createActions(store: Store, view: ViewState, decoder?: PageDecod
 
   /** Runs `send`; a closed connection becomes a notice, never an exception in the page. */
   const attempt = (send: () => void): void => {
+    if (store.host.connected?.peek() === false) return; // nobody would hear it, and nothing offers it
     try {
       send();
     } catch {

@@ -9,6 +9,18 @@ export function ModelButton(): JSX.Element {
   const { store, view, actions } = useWidget();
   const status = store.status.value;
   const name = status.model || "No model";
+  const words = (
+    <>
+      <i class="sw-lamp" aria-hidden="true" />
+      <span class="sw-ellipsis">
+        {name}
+        {status.device && <span class="sw-device"> on {status.device}</span>}
+      </span>
+    </>
+  );
+  // Only a kernel has others.
+  if (store.host.standalone) return <span class="sw-item sw-lead">{words}</span>;
+  if (store.host.connected?.value === false) return <span class="sw-item">{name}</span>;
   return (
     <button
       type="button"
@@ -22,11 +34,7 @@ export function ModelButton(): JSX.Element {
       data-lm-suppress-shortcuts="true"
       onClick={actions.toggleModels}
     >
-      <i class="sw-lamp" aria-hidden="true" />
-      <span class="sw-ellipsis">
-        {name}
-        {status.device && <span class="sw-device"> on {status.device}</span>}
-      </span>
+      {words}
       <ChevronIcon />
     </button>
   );

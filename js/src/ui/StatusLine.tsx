@@ -65,7 +65,10 @@ export function StatusLine(): JSX.Element {
   const status = store.status.value;
   const image = store.image.value;
   const word = status.message || WORDS[status.state];
-  const settledWord = status.state === "ready" ? "" : word;
+  const offline = store.host.connected?.value === false;
+  const settledWord = offline
+    ? "No kernel is connected. Run the cell to go on."
+    : status.state === "ready" ? "" : word;
   return (
     <footer class="sw-status" data-testid="status" data-state={status.state}>
       <ModelButton />
