@@ -12,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from segwidget.inference.derived import Derived
+from segwidget.inference.huge_masks import mask_in_box
 from segwidget.inference.preprocessing import Frame
 from segwidget.inference.region import Region
 from segwidget.inference.rle import Rle
+from segwidget.media.shrink import HUGE
 
 STABILITY_OFFSET = 1.0
 
@@ -131,13 +133,17 @@ class Candidates:
         return mask
 
     def rle(self, index: int, threshold: float = 0.0) -> Rle:
-        """One mask as run lengths, without making all of it where a region was looked at.
+        """One mask as run lengths, without making all of it where it need not be.
 
         Args:
             index: which one, 0 the best.
             threshold: logits above it are the mask.
         """
-        return Rle.encode_box(self._part(index, threshold), self.corner, self.image_size)
+        x, y = self.corner
+        if self._is_huge:
+            part, (left, top) = mask_in_box(self.frame, self.low_res_logits[index], threshold)
+            return Rle.encode_box(part, (x + left, y + top), self.image_size)
+        return Rle.encode_box(self._part(index, threshold), (x, y), self.image_size)
 
     @cached_property
     def area(self) -> NDArray[np.int64]:
@@ -166,7 +172,17 @@ class Candidates:
             return chosen
         return self._upsampled(index, threshold)
 
+    @property
+    def _is_huge(self) -> bool:
+        """Whether float32 logits of the size of what was looked at are better not made."""
+        return self.frame.width * self.frame.height > HUGE
+
     def _upsampled(self, index: int, threshold: float = 0.0) -> NDArray[np.bool_]:
+        if self._is_huge:
+            part, (x, y) = mask_in_box(self.frame, self.low_res_logits[index], threshold)
+            whole = np.zeros((self.frame.height, self.frame.width), bool)
+            whole[y : y + part.shape[0], x : x + part.shape[1]] = part
+            return whole
         logits = torch.from_numpy(self.low_res_logits[index]).unsqueeze(0)
         mask: NDArray[np.bool_] = (self.frame.upsample(logits)[0] > threshold).numpy()
         return mask
