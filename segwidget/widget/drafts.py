@@ -95,8 +95,14 @@ class DraftsWidget(SessionWidget):
         """
         candidates = answer.candidates
         index = min(max(picked, 0), len(candidates) - 1)
-        return Annotation.from_mask(
-            candidates.mask(index, threshold),
+        rle = candidates.rle(index, threshold)
+        if rle.area == 0:
+            raise AnnotationError(
+                "The mask is empty; expected at least one pixel inside. Pick another candidate, or "
+                "point at the thing again."
+            )
+        return Annotation.from_rle(
+            rle,
             label=label,
             predicted_iou=float(np.nan_to_num(candidates.predicted_iou[index])),
             stability_score=float(candidates.stability_score[index]),
