@@ -107,7 +107,8 @@ class TilesWidget(SessionWidget):
 
     def close(self) -> None:
         """End the widget."""
-        self._tiles.clear()
+        if "_tiles" in self.__dict__:  # one that could not be made has none
+            self._tiles.clear()
         super().close()
 
 
