@@ -22,6 +22,7 @@ from segwidget.widget.cells import CellRun, Places, current_cell_run
 from segwidget.widget.drafts import DraftsWidget
 from segwidget.widget.html import HtmlWidget
 from segwidget.widget.insights import InsightsWidget
+from segwidget.widget.latency import LatencyWidget
 from segwidget.widget.model_menu import ModelWidget
 from segwidget.widget.parts import PartsWidget
 from segwidget.widget.proposals import ProposalsWidget
@@ -38,6 +39,7 @@ class Segmenter(
     PartsWidget,
     ProposalsWidget,
     InsightsWidget,
+    LatencyWidget,
     DraftsWidget,
     ModelWidget,
 ):
