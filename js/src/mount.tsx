@@ -35,6 +35,8 @@ export function mountSegmenter(host: Host, element: HTMLElement, answering?: Eng
   const shapes = new MaskShapes();
   const proposalShapes = new MaskShapes();
   followTheme(root, view.dark, control.signal);
+  // For tests and measurements in the browser: what the page itself answers.
+  Object.defineProperty(root, "segwidget", { value: { engine } });
 
   const stops = [
     announceChanges(store, view),
