@@ -34,6 +34,10 @@ class LabelError(SegwidgetError, ValueError):
     """A label's name or color cannot be used, or a label is unknown."""
 
 
+class SettingError(SegwidgetError, ValueError):
+    """How a widget looks, or which keys it has, is given in a way that it cannot be."""
+
+
 class FormatError(SegwidgetError, ValueError):
     """A file is not in the format that it should be in, or a format cannot hold what is given."""
 

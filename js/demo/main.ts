@@ -80,7 +80,7 @@ const region = wish.get("region")?.split(",").map(Number) as BoxTuple | undefine
 kernel.push({
   region: region ?? null,
   protect: wish.has("protect"),
-  keys: JSON.parse(wish.get("keys") ?? "{}") as Record<string, string[]>,
+  keymap: JSON.parse(wish.get("keys") ?? "{}") as Record<string, string[]>,
   appearance: {
     opacity: Number(wish.get("opacity") ?? 0.3),
     show: (wish.get("look") ?? "both") as AppearanceTrait["show"],

@@ -22,7 +22,7 @@ from segwidget.widget.intents import perform
 from segwidget.widget.traits import SegmenterTraits
 
 # What a page may write; all other traits are the kernel's.
-PAGE_WRITES = ("prompts", "request", "picked", "label")
+PAGE_WRITES = ("prompts", "request", "picked", "label", "appearance")
 
 # Answers that a page may still show, and so may still ask to keep.
 MAX_SHOWN = 16

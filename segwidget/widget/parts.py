@@ -150,7 +150,8 @@ class PartsWidget(SessionWidget):
 
     def close(self) -> None:
         """End the widget."""
-        self._bundles.clear()
+        if "_bundles" in self.__dict__:  # one that could not be made has none
+            self._bundles.clear()
         super().close()
 
     @traitlets.observe("status", "model", "region")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from segwidget.widget.cells import CellRun, Places, current_cell_run
 from segwidget.widget.drafts import DraftsWidget
 from segwidget.widget.html import HtmlWidget
 from segwidget.widget.insights import InsightsWidget
-from segwidget.widget.latency import LatencyWidget
+from segwidget.widget.look import LookWidget
 from segwidget.widget.model_menu import ModelWidget
 from segwidget.widget.parts import PartsWidget
 from segwidget.widget.proposals import ProposalsWidget
@@ -39,7 +39,7 @@ class Segmenter(
     PartsWidget,
     ProposalsWidget,
     InsightsWidget,
-    LatencyWidget,
+    LookWidget,
     DraftsWidget,
     ModelWidget,
 ):
@@ -63,9 +63,12 @@ class Segmenter(
         precision: ``"float32"``, or one that is nearly the same and sooner; see :class:`Predictor`.
         annotations: what was kept before, to be gone on with.
         height: of the picture in the cell, in CSS pixels.
+        keys: keys for verbs instead of their usual ones, such as ``{"keep": ["q"]}``; ``?`` in the
+            picture shows all verbs, ``segwidget.widget.look.VERBS`` their names.
 
     Raises:
         ImageError: the image cannot be opened.
+        SettingError: keys that cannot be given.
         ModelError: no such model.
         LabelError: labels that cannot be used.
         AnnotationError: annotations of another image's size, or something else.
@@ -86,7 +89,9 @@ class Segmenter(
         precision: Precision = "float32",
         annotations: Iterable[Annotation] | None = None,
         height: int = 480,
+        keys: Mapping[str, str | Iterable[str]] | None = None,
     ) -> None:
+        self.keymap = keys
         opened = open_image(image)
         given = () if annotations is None else checks.listed("list", annotations)
         session = Session(labels, given)
@@ -236,6 +241,7 @@ class Segmenter(
             self._session.adopt(old._session)
             self._began = old._began
             self._go_on_with_proposals(old)
+            self.appearance = old.appearance
         for label in given:
             if label.name not in self._session.labels.names:
                 self._session.add_label(label.name, label.color, select=False)

@@ -10,6 +10,7 @@ from segwidget.annotation.annotation import Annotation
 from segwidget.errors import AnnotationError, LabelError, PromptError
 from segwidget.inference.dialogue import MAX_PROMPTS
 from segwidget.inference.prompts import Box, Point
+from segwidget.widget.binding import PAGE_WRITES
 
 from .conftest import HEIGHT, PATIENCE, WIDTH, Page
 
@@ -335,7 +336,7 @@ def test_a_message_that_is_no_state_is_ignored(seg, state):
 
 def test_a_page_cannot_write_what_is_the_kernels(seg, page):
     seg.annotations = [square()]
-    names = sorted(set(seg.keys) - {"prompts", "request", "picked", "label"})
+    names = sorted(set(seg.keys) - set(PAGE_WRITES))
     assert {"image", "annotations", "candidates", "status", "history", "height", "labels"} <= set(
         names
     )

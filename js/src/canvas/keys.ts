@@ -4,7 +4,7 @@ import type { KeyContext, KeyVerb } from "./keyboard";
 export type Group = "Prompts" | "Tools" | "Candidates and labels" | "Kept masks" | "View" | "Keyboard only";
 
 export interface Row {
-  /** What Python calls it in `keys`. */
+  /** What Python calls it in `keymap`. */
   name: string;
   /** Such as "k", "Shift+Enter" or "Ctrl+z", where Ctrl is also the Mac's ⌘. */
   keys: readonly string[];

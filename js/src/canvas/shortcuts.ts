@@ -50,7 +50,7 @@ export function attachShortcuts(
           hasRegion: store.region.peek() !== null,
           sized: SIZED.includes(tools.tool.peek()),
           standalone: store.host.standalone === true,
-        }, remapped(store.keys.peek()));
+        }, remapped(store.keymap.peek()));
 
   // The notebook may listen on the document before the event reaches this widget, and its switch is an
   // attribute, all keys or none. So for a chord that is not ours (Ctrl+S) the switch is off for as long

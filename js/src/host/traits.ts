@@ -272,7 +272,7 @@ export interface Traits {
   protect: boolean;
   appearance: AppearanceTrait;
   /** Keys that Python has given to verbs. */
-  keys: Record<string, string[]>;
+  keymap: Record<string, string[]>;
   insight: InsightTrait | null;
 }
 
@@ -301,7 +301,7 @@ export const DEFAULT_TRAITS: Traits = {
   level: "best",
   protect: false,
   appearance: { opacity: 0.3, show: "both", color_by: "label" },
-  keys: {},
+  keymap: {},
   insight: null,
 };
 

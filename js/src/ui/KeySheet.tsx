@@ -22,7 +22,7 @@ function Sheet(): JSX.Element {
   const body = useRef<HTMLDivElement>(null);
   // Whoever opened it by key can scroll it by key.
   useLayoutEffect(() => body.current?.focus({ preventScroll: true }), []);
-  const sheets = sheetOf(remapped(store.keys.value), ROWS).filter(
+  const sheets = sheetOf(remapped(store.keymap.value), ROWS).filter(
     ({ group }) => !store.host.standalone || !KERNEL_ONLY.includes(group),
   );
   return (

@@ -23,7 +23,7 @@ const TOOLS: readonly [ToolName, () => JSX.Element, string][] = [
 
 export function ToolButtons(): JSX.Element {
   const { store, view, actions, focusStage } = useWidget();
-  const rows = remapped(store.keys.value);
+  const rows = remapped(store.keymap.value);
   const keysOf = (name: string): string =>
     (rows.find((row) => row.name === name)?.keys ?? []).map((chord) => capsOf(chord).join(" ")).join(" | ");
   const tools = TOOLS.filter(([tool]) => !store.host.standalone || STANDALONE_TOOLS.includes(tool));
