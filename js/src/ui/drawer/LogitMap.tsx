@@ -1,6 +1,6 @@
 // One candidate's logits as a picture, with the outline where they cross the threshold.
 import type { JSX } from "preact";
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { gridOf } from "../../codecs/logits";
 import { candidateShape } from "../../canvas/shapes";
 import type { CandidatesTrait } from "../../host/traits";
@@ -30,16 +30,19 @@ export function LogitMap(props: LogitMapProps): JSX.Element {
   const width = Math.max(1, Math.round((x1 - x0) * scale));
   const height = Math.max(1, Math.round((y1 - y0) * scale));
 
+  // The colors stay while the threshold moves; only the outline is drawn anew.
+  const picture = useMemo(() => {
+    const grid = gridOf(candidates, index);
+    return grid && logitPicture(grid, limit);
+  }, [candidates, index, limit]);
+
   useLayoutEffect(() => {
     const context = canvas.current?.getContext("2d");
-    const grid = gridOf(candidates, index);
-    if (!context || !grid || !image) return;
-    const picture = logitPicture(grid, limit);
-    if (!picture) return;
+    if (!context || !picture || !image) return;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.imageSmoothingQuality = "high";
-    const [sx, sy] = grid.scale;
-    context.drawImage(picture, 0, 0, (grid.width / sx) * scale, (grid.height / sy) * scale);
+    const [sx, sy] = candidates.scale;
+    context.drawImage(picture, 0, 0, (picture.width / sx) * scale, (picture.height / sy) * scale);
     const shape = candidateShape(candidates, index, image, threshold);
     if (!shape) return;
     context.setTransform(scale, 0, 0, scale, -x0 * scale, -y0 * scale);
@@ -50,7 +53,7 @@ export function LogitMap(props: LogitMapProps): JSX.Element {
     context.lineWidth = (small ? 1.5 : 1.75) / scale;
     context.strokeStyle = "#14161a";
     context.stroke(shape.path);
-  }, [candidates, index, limit, threshold, image, width, height]);
+  }, [picture, candidates, index, threshold, image, width, height]);
 
   return (
     <canvas

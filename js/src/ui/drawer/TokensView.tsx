@@ -34,7 +34,7 @@ export function TokensView(): JSX.Element {
             type="button"
             class="sw-tile"
             aria-pressed={index === picked}
-            aria-label={`Token ${name}, predicted IoU ${score}: pick it`}
+            data-tip="Pick this one"
             data-testid="token"
             data-lm-suppress-shortcuts="true"
             onClick={() => actions.pick(index)}
