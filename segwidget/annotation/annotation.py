@@ -6,8 +6,7 @@ import html
 import operator
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from datetime import datetime, timezone
+from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from segwidget.annotation import checks
 from segwidget.annotation.labels import LabelSet, LabelsLike, checked_name
 from segwidget.errors import AnnotationError
-from segwidget.inference.prompts import PROMPTS, Prompt, prompt_from_dict, prompt_to_dict
+from segwidget.inference.prompts import Prompt, prompt_to_dict
 from segwidget.inference.rle import Rle
 from segwidget.media.image import Image
 
@@ -46,6 +45,12 @@ class Annotation:
         picks: for each prompt but the last, the candidate that was picked when the next one was
             given, since its logits went into the next answer; empty stands for 0 each time.
         picked: the candidate that was kept, 0 the best.
+        region: the part of the image (x0, y0, x1, y1) that the model looked at, in whole pixels;
+            None where that was all of it.
+        edits: what was done to the mask after the model's answer, by name, in order and without
+            repetitions: such as "paint", "erase", "tidy", "add", "subtract", "intersect", or
+            "protect" where pixels were left to other annotations. Where there is none, the prompts
+            lead to this very mask.
         threshold: logits above it are the mask.
         model: the model's name.
         checkpoint: SHA-256 of the model's weights, in hex.
@@ -78,6 +83,8 @@ class Annotation:
     seconds: float = 0.0
     visible: bool = True
     origin: str = "assisted"
+    region: tuple[int, int, int, int] | None = None
+    edits: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         rle: Any = self.rle
@@ -103,7 +110,7 @@ class Annotation:
         for name in ("predicted_iou", "stability_score"):
             value = getattr(self, name)
             set_(self, name, None if value is None else checks.finite(name, value))
-        set_(self, "prompts", _prompts(self.prompts))
+        set_(self, "prompts", checks.prompts(self.prompts))
         set_(
             self,
             "picks",
@@ -114,6 +121,8 @@ class Annotation:
                 f"An annotation has {len(self.prompts)} prompts and {len(self.picks)} picks; "
                 "expected a pick for each prompt but the last, or none."
             )
+        set_(self, "region", checks.region(self.region))
+        set_(self, "edits", checks.texts("edits", self.edits))
         set_(
             self,
             "box",
@@ -154,8 +163,18 @@ class Annotation:
             AnnotationError: an impossible value.
             LabelError: a label that cannot be used.
         """
-        made = {"id": uuid.uuid4().hex, "created": _now(), **fields}
+        made = {"id": uuid.uuid4().hex, "created": checks.now(), **fields}
         return cls(label=label, rle=rle, box=rle.box, area=rle.area, **made)
+
+    def with_mask(self, rle: Rle, edit: str) -> Annotation:
+        """The same with another mask, of which `edits` tells; itself where it has this mask.
+
+        Scores stay as they are: what the model believed of its own answer.
+        """
+        if rle == self.rle:
+            return self
+        edits = self.edits if self.edits[-1:] == (edit,) else (*self.edits, edit)
+        return replace(self, rle=rle, box=rle.box, area=rle.area, edits=edits)
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -171,6 +190,8 @@ class Annotation:
             "box": list(self.box),
             "prompts": [prompt_to_dict(prompt) for prompt in self.prompts],
             "picks": list(self.picks),
+            "region": None if self.region is None else list(self.region),
+            "edits": list(self.edits),
         }
 
     @classmethod
@@ -243,7 +264,7 @@ class ImageInfo:
 
 @dataclass(frozen=True, init=False, repr=False)
 class Annotations(Sequence[Annotation]):
-    """The annotations of one image, oldest first; immutable.
+    """The annotations of one image, the frontmost last; immutable.
 
     Attributes:
         items: the annotations.
@@ -376,14 +397,3 @@ class Annotations(Sequence[Annotation]):
         from segwidget.annotation.table import to_html
 
         return to_html(self, html.escape(repr(self)))
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-
-
-def _prompts(prompts: Any) -> tuple[Prompt, ...]:
-    return tuple(
-        prompt if isinstance(prompt, PROMPTS) else prompt_from_dict(prompt)
-        for prompt in checks.listed("prompts", prompts)
-    )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from segwidget.errors import AnnotationError
+from segwidget.inference.prompts import PROMPTS, Prompt, prompt_from_dict
 
 
 def utc(created: str) -> str:
@@ -62,6 +63,39 @@ def listed(name: str, value: Any) -> tuple[Any, ...]:
     if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
         raise unexpected(name, value, "a list")
     return tuple(value)
+
+
+def region(value: Any) -> tuple[int, int, int, int] | None:
+    """Whole pixels (x0, y0, x1, y1) that enclose something, or None."""
+    if value is None:
+        return None
+    expected = "(x0, y0, x1, y1) in whole pixels, or None"
+    edges = tuple(index("region", edge) for edge in listed("region", value))
+    if len(edges) != 4:
+        raise unexpected("region", value, expected)
+    x0, y0, x1, y1 = edges
+    if not (x0 < x1 and y0 < y1):
+        raise unexpected("region", value, expected)
+    return x0, y0, x1, y1
+
+
+def texts(name: str, value: Any) -> tuple[str, ...]:
+    """A tuple of texts."""
+    given = listed(name, value)
+    if not all(isinstance(text, str) and text for text in given):
+        raise unexpected(name, value, "a list of texts")
+    return given
+
+
+def prompts(value: Any) -> tuple[Prompt, ...]:
+    """Prompts, from values and from what `prompt_to_dict` writes."""
+    given = listed("prompts", value)
+    return tuple(one if isinstance(one, PROMPTS) else prompt_from_dict(one) for one in given)
+
+
+def now() -> str:
+    """The time, as `utc` writes it."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def unexpected(name: str, value: object, expected: str) -> AnnotationError:

@@ -1,8 +1,7 @@
 """The work on one image, and how to take any step of it back.
 
-A session is a row of snapshots, each an immutable value: a step makes a new one, undo and redo walk
-along the row. A step that changes nothing is not counted, and consecutive steps of browsing, such
-as going through the candidates, count as one. A step that is refused changes nothing at all.
+A session is a row of snapshots (see `History`); each method that changes something is a step, which
+`undo` takes back. A step that is refused changes nothing at all.
 
 Nothing here knows of models, threads or widgets: whoever owns a session compares the snapshots
 before and after a call.
@@ -10,54 +9,27 @@ before and after a call.
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Literal, TypeAlias, get_args
 
 from segwidget.annotation import checks
 from segwidget.annotation.annotation import Annotation
+from segwidget.annotation.drafting import Drafting
+from segwidget.annotation.editing import Combination, combined, without
+from segwidget.annotation.history import MAX_STEPS, Draft, Snapshot
 from segwidget.annotation.labels import LabelSet, LabelsLike
-from segwidget.errors import AnnotationError, LabelError, PromptError
-from segwidget.inference.prompts import PROMPTS, Box, Point, Polygon, Prompt
+from segwidget.errors import AnnotationError, LabelError
+from segwidget.inference.rle import Rle
 
-MAX_STEPS = 1000
+#: Where to in the z-order.
+Place: TypeAlias = Literal["front", "back", "forward", "backward"]
 
-
-@dataclass(frozen=True)
-class Draft:
-    """A mask in the making.
-
-    Attributes:
-        prompts: what was pointed at, in order; empty where there is no draft.
-        picks: for each prompt but the last, the candidate that was picked when the next one was
-            given: its logits went into the next answer.
-        picked: the candidate that is picked now, 0 the best.
-    """
-
-    prompts: tuple[Prompt, ...] = ()
-    picks: tuple[int, ...] = ()
-    picked: int = 0
+_COMBINED = {"add": "add to", "subtract": "subtract from", "intersect": "intersect with"}
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """All that a session holds at one moment.
-
-    Attributes:
-        draft: the mask in the making.
-        annotations: what was kept, oldest first.
-        labels: the labels to choose from.
-        label: the name of the one that the next mask will have.
-    """
-
-    draft: Draft
-    annotations: tuple[Annotation, ...]
-    labels: LabelSet
-    label: str
-
-
-class Session:
+class Session(Drafting):
     """The undoable work on one image.
 
     Args:
@@ -83,148 +55,102 @@ class Session:
         known = _with_labels_of(kept, LabelSet.of(labels))
         current = known[0].name if label is None else label
         known.color_of(current)  # refuses a name that is no label
-        self._now = Snapshot(Draft(), kept, known, current)
-        # Each step's name, beside the snapshot that undoing (or redoing) it leads to.
-        self._past: deque[tuple[str, Snapshot]] = deque(maxlen=max_steps)
-        self._future: list[tuple[str, Snapshot]] = []
-        self._browsing = ""  # the newest step's kind, where the next of its kind joins it
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """All that the session holds now."""
-        return self._now
-
-    @property
-    def draft(self) -> Draft:
-        """The mask in the making."""
-        return self._now.draft
-
-    @property
-    def annotations(self) -> tuple[Annotation, ...]:
-        """What was kept, oldest first."""
-        return self._now.annotations
-
-    @property
-    def labels(self) -> LabelSet:
-        """The labels to choose from."""
-        return self._now.labels
-
-    @property
-    def label(self) -> str:
-        """The name of the current label."""
-        return self._now.label
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is a step to take back."""
-        return bool(self._past)
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is a step that was taken back."""
-        return bool(self._future)
-
-    @property
-    def undo_name(self) -> str | None:
-        """The name of the step that `undo` would take back, such as "keep car"."""
-        return self._past[-1][0] if self._past else None
-
-    @property
-    def redo_name(self) -> str | None:
-        """The name of the step that `redo` would do again."""
-        return self._future[-1][0] if self._future else None
-
-    def undo(self) -> str | None:
-        """Take the newest step back; answer its name, or None where there is none."""
-        if not self._past:
-            return None
-        name, before = self._past.pop()
-        self._future.append((name, self._now))
-        self._now = before
-        self._browsing = ""
-        return name
-
-    def redo(self) -> str | None:
-        """Do the step again that was taken back last; answer its name, or None."""
-        if not self._future:
-            return None
-        name, after = self._future.pop()
-        self._past.append((name, self._now))
-        self._now = after
-        self._browsing = ""
-        return name
-
-    def adopt(self, other: Session) -> None:
-        """Take over another session's state and history; the other one stays as it is."""
-        self._now = other._now
-        self._past = other._past.copy()
-        self._future = list(other._future)
-        self._browsing = other._browsing
-
-    # The draft.
-
-    def set_prompts(self, prompts: Iterable[Prompt]) -> None:
-        """Replace the draft's prompts.
-
-        One prompt more at the end refines the picked candidate, so that pick is remembered. Any
-        other change starts over from the best candidate each time.
-
-        Raises:
-            PromptError: something that is no prompt. (`validate_prompts` checks against the image.)
-        """
-        new = tuple(prompts)
-        for prompt in new:
-            given: Any = prompt
-            if not isinstance(given, PROMPTS):
-                raise PromptError(
-                    f"A prompt of a session is a {type(given).__name__}; expected Point, Box, Polygon "
-                    "or MaskPrompt. validate_prompts(...) reads other forms."
-                )
-        old = self.draft
-        if new == old.prompts:
-            return
-        if old.prompts and len(new) > 1 and new[:-1] == old.prompts:
-            draft = Draft(new, (*old.picks, old.picked))
-        else:
-            draft = Draft(new, (0,) * (len(new) - 1))
-        self._step(_prompts_step(old.prompts, new), draft=draft)
-
-    def pick(self, index: int) -> None:
-        """Pick a candidate of the draft, 0 the best; picks in a row are one step.
-
-        Raises:
-            AnnotationError: not a whole number from 0, or there is no draft to pick from.
-        """
-        picked = checks.index("picked candidate", index)
-        if not self.draft.prompts and picked != 0:
-            raise AnnotationError(
-                f"Candidate {picked} cannot be picked: there is no draft. Give a prompt first."
-            )
-        self._step("pick", browsing="pick", draft=replace(self.draft, picked=picked))
-
-    def clear_draft(self) -> None:
-        """Drop the draft."""
-        self._step("clear", draft=Draft())
+        super().__init__(Snapshot(Draft(), kept, known, current), max_steps)
 
     # What is kept.
 
-    def keep(self, annotation: Annotation) -> None:
+    def keep(
+        self, annotation: Annotation, *, replacing: bool = False, sparing: bool = False
+    ) -> None:
         """Append an annotation and drop the draft, in one step.
 
+        Args:
+            annotation: what to keep.
+            replacing: put it in place of the one of the same id.
+            sparing: leave the pixels of what is kept to it.
+
         Raises:
-            AnnotationError: its id is there already.
+            AnnotationError: its id is there already, and not to be replaced; or nothing is left.
             LabelError: its label is none of the session's.
         """
-        self._append((annotation,), draft=Draft())
+        if not replacing:
+            self._append((annotation,), sparing, draft=Draft())
+            return
+        (old,) = self._items(self._chosen(annotation.id))
+        others = [item for item in self.annotations if item is not old]
+        (new,) = _spared((annotation,), others) if sparing else (annotation,)
+        self.labels.color_of(new.label)
+        items = tuple(new if item is old else item for item in self.annotations)
+        self._step(f"refine {new.label}", annotations=items, draft=Draft())
 
-    def keep_all(self, annotations: Iterable[Annotation]) -> None:
+    def keep_all(self, annotations: Iterable[Annotation], *, sparing: bool = False) -> None:
         """Append several annotations in one step; the draft stays. None at all is no step.
 
+        Args:
+            annotations: what to keep.
+            sparing: leave the pixels of what is kept to it, and those of each to those before it.
+
         Raises:
-            AnnotationError: an id is there already, or twice.
+            AnnotationError: an id is there already, or twice; or of none anything is left.
             LabelError: a label is none of the session's.
         """
-        self._append(checks.listed("list", annotations))
+        self._append(checks.listed("list", annotations), sparing)
+
+    def edit(self, masks: Mapping[str, Rle], edit: str, *, sparing: bool = False) -> None:
+        """Give annotations other masks.
+
+        Args:
+            masks: by the annotations' ids.
+            edit: what was done, for `Annotation.edits` and the step's name, such as "paint".
+            sparing: leave the pixels of what else is kept to it.
+
+        Raises:
+            AnnotationError: an unknown id, or a mask of which nothing is left.
+        """
+        chosen = self._chosen(list(masks))
+        items = tuple(
+            item if item.id not in chosen else self._edited(item, masks[item.id], edit, sparing)
+            for item in self.annotations
+        )
+        self._step(f"{edit} {self._called(chosen)}", annotations=items)
+
+    def combine(self, id_: str, how: Combination, rle: Rle, *, sparing: bool = False) -> None:
+        """Add a mask to an annotation, subtract it from it or intersect both; the draft ends.
+
+        Raises:
+            AnnotationError: an unknown id or word, or nothing is left.
+        """
+        (item,) = self._items(self._chosen(id_))
+        new = self._edited(item, combined(item.rle, rle, how), how, sparing)
+        items = tuple(new if one is item else one for one in self.annotations)
+        self._step(f"{_COMBINED[how]} {item.label}", annotations=items, draft=Draft())
+
+    def reorder(self, ids: Iterable[str], to: Place) -> None:
+        """Move annotations in the z-order; among themselves they keep it.
+
+        Args:
+            ids: which.
+            to: "front", "back", or one place "forward" or "backward".
+
+        Raises:
+            AnnotationError: an unknown id, or another word.
+        """
+        if to not in get_args(Place):
+            raise checks.unexpected("place", to, f"one of {', '.join(get_args(Place))}")
+        chosen = self._chosen(ids)
+        items = list(self.annotations)
+        if to in ("front", "back"):
+            items.sort(key=lambda item: (item.id in chosen) == (to == "front"))
+        else:
+            if to == "forward":
+                items.reverse()
+            for i in range(1, len(items)):
+                if items[i].id in chosen and items[i - 1].id not in chosen:
+                    items[i - 1], items[i] = items[i], items[i - 1]
+            if to == "forward":
+                items.reverse()
+        name = f"{self._called(chosen)} {'to ' if to in ('front', 'back') else ''}{to}"
+        self._step(name, annotations=tuple(items))
 
     def delete(self, ids: Iterable[str]) -> None:
         """Delete annotations.
@@ -323,47 +249,25 @@ class Session:
         self.labels.color_of(name)
         self._step(f"label {name}", browsing="label", label=name)
 
-    # How a step is made.
-
-    def _step(self, name: str, *, browsing: str = "", **changes: Any) -> None:
-        """Make the changed snapshot the current one, and remember how to come back.
-
-        Args:
-            name: what undo and redo call the step.
-            browsing: its kind, where steps of this kind in a row are one.
-            **changes: what is new in the snapshot.
-        """
-        after = replace(self._now, **changes)
-        if after == self._now:
-            return
-        before = self._now
-        if browsing and browsing == self._browsing and self._past:
-            _, before = self._past.pop()
-        if after == before:
-            browsing = ""  # browsed back to where it began, so that no step is left
-        else:
-            self._past.append((name, before))
-        self._future.clear()
-        self._now = after
-        self._browsing = browsing
-
-    def _append(self, new: tuple[Annotation, ...], **changes: Any) -> None:
+    def _append(self, new: tuple[Annotation, ...], sparing: bool, **changes: Any) -> None:
         kept = _unique((*self.annotations, *new))
         for label in {annotation.label for annotation in new}:
             self.labels.color_of(label)
+        if sparing and new:
+            new = _spared(new, self.annotations)
+            kept = (*self.annotations, *new)
         name = new[0].label if len(new) == 1 else f"{len(new)} masks"
         self._step(f"keep {name}", annotations=kept, **changes)
 
-    def _chosen(self, ids: Iterable[str]) -> set[str]:
-        given = [ids] if isinstance(ids, str) else checks.listed("ids", ids)
-        known = {item.id for item in self.annotations}
-        for id_ in given:
-            if not isinstance(id_, str) or id_ not in known:
-                raise AnnotationError(
-                    f"There is no annotation with the id {id_!r}. It may have been deleted, or its "
-                    "keeping undone."
-                )
-        return set(given)
+    def _edited(self, item: Annotation, rle: Rle, edit: str, sparing: bool) -> Annotation:
+        if sparing and rle != item.rle:
+            rle = without(rle, (other.rle for other in self.annotations if other is not item))
+        if rle.area == 0:
+            raise AnnotationError(
+                f"Nothing would be left of {item.label!r}, so it is as it was. To be rid of it, "
+                "delete it."
+            )
+        return item.with_mask(rle, edit)
 
     def _called(self, chosen: set[str]) -> str:
         """What to call some annotations in a step's name."""
@@ -395,25 +299,24 @@ def _unique(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:
     return items
 
 
+def _spared(new: Iterable[Annotation], kept: Iterable[Annotation]) -> tuple[Annotation, ...]:
+    """Annotations without the pixels of those that are kept, and of each other."""
+    taken = [item.rle for item in kept]
+    left = []
+    for item in new:
+        rle = without(item.rle, taken)
+        if rle.area:
+            taken.append(rle)
+            left.append(item.with_mask(rle, "protect"))
+    if not left:
+        raise AnnotationError(
+            "All of it belongs to what was kept before, which is protected. Switch the protection "
+            "off, or edit what is there."
+        )
+    return tuple(left)
+
+
 def _with_labels_of(annotations: Iterable[Annotation], labels: LabelSet) -> LabelSet:
     for name in dict.fromkeys(item.label for item in annotations):
         labels = labels if name in labels.names else labels.add(name)
     return labels
-
-
-def _prompts_step(old: tuple[Prompt, ...], new: tuple[Prompt, ...]) -> str:
-    """What to call the step from one list of prompts to another."""
-    if not new:
-        return "clear"
-    if new[:-1] == old:
-        return _kind(new[-1])
-    if len(new) == len(old) - 1:
-        place = next((i for i, prompt in enumerate(new) if prompt != old[i]), len(new))
-        if new[place:] == old[place + 1 :]:
-            return f"remove {_kind(old[place])}"
-    return "prompts"
-
-
-def _kind(prompt: Prompt) -> str:
-    names = {Point: "point", Box: "box", Polygon: "polygon"}
-    return names.get(type(prompt), "mask")

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from segwidget.annotation.session import Draft
+from segwidget.annotation.history import Draft
 from segwidget.errors import ClosedError
 from segwidget.inference.candidates import Candidates
 from segwidget.inference.dialogue import Dialogue
 from segwidget.inference.models import Model
 from segwidget.inference.network import Precision, require_precision
 from segwidget.inference.predictor import Predictor
+from segwidget.inference.region import Region
 from segwidget.inference.registry import find_checkpoint
 from segwidget.media.image import Image
 from segwidget.widget.worker import Worker
@@ -37,7 +38,7 @@ class Answer(NamedTuple):
 
     def answers(self, draft: Draft) -> bool:
         """Whether it is the answer to this draft, whatever is picked of it."""
-        return (self.draft.prompts, self.draft.picks) == (draft.prompts, draft.picks)
+        return self.draft.question == draft.question
 
 
 class Computing(NamedTuple):
@@ -48,7 +49,7 @@ class Computing(NamedTuple):
 
 
 class _Opened(NamedTuple):
-    """A model that has seen the image."""
+    """A model that has seen the image, or a region of it."""
 
     predictor: Predictor
     dialogue: Dialogue
@@ -85,6 +86,8 @@ class Answerer:
         self._loading = threading.Lock()  # held while the model is loaded, which may take long
         self._state = threading.Lock()  # of what follows, held for moments only
         self._opened: _Opened | None = None
+        self._region: Region | None = None  # what is looked at
+        self._focused: _Opened | None = None  # the newest region that was asked about
         self._before: Answerer | None = None
         self._closed = False
         self._worker = Worker(lambda e: on_error(e, ""))
@@ -123,14 +126,26 @@ class Answerer:
         """
         return self._ready().predictor.model
 
+    def focus(self, region: Region | None) -> None:
+        """Look at a region from now on, or at all of the image; embed it on the thread."""
+        if region == self._region:
+            return
+        self._region = region
+        if region is not None:
+            self._worker.submit(self._open)
+        elif self._focused is not None:
+            self._focused.predictor.reset_image()  # its embedding may be found again
+
     def look_inside(self) -> tuple[Predictor, Dialogue]:
-        """What answers, to be looked at; loads the model first if need be.
+        """What answers now, to be looked at: about the present region, or all of the image.
+
+        Loads the model, or embeds the region, first if need be.
 
         Raises:
             ClosedError: after ``close``.
             SegwidgetError: the model cannot be loaded.
         """
-        opened = self._ready()
+        opened = self._ready(self._region)
         return opened.predictor, opened.dialogue
 
     def answer(self, draft: Draft) -> Answer:
@@ -140,10 +155,15 @@ class Answerer:
             ClosedError: after ``close``.
             SegwidgetError: the model cannot be loaded, or the prompts are impossible.
         """
-        predictor, dialogue = self._ready()
-        began = time.perf_counter()
-        candidates = dialogue.answer(draft.prompts, draft.picks)
-        return Answer(draft, candidates, 1000 * (time.perf_counter() - began), predictor.model)
+        while True:
+            predictor, dialogue = self._ready(draft.region)
+            with predictor.lock:
+                if predictor.image is None:  # another region has taken its place meanwhile
+                    continue
+                began = time.perf_counter()
+                candidates = dialogue.answer(draft.prompts, draft.picks)
+                ms = 1000 * (time.perf_counter() - began)
+            return Answer(draft, candidates, ms, predictor.model)
 
     def ask(self, draft: Draft, request: str, deliver: Callable[[Answer], None]) -> None:
         """Answer soon, on the thread, unless a newer draft comes before its turn."""
@@ -157,9 +177,11 @@ class Answerer:
         self._worker.submit(job)
 
     def drop(self) -> None:
-        """Forget a draft that still waits; loading goes on."""
-        if self._opened is not None:
+        """Forget a draft that still waits; loading goes on, and so does embedding a region."""
+        if self._opened is not None and self._look_at(self._region) is not None:
             self._worker.drop()
+        elif self._opened is not None:
+            self._worker.submit(self._open)
 
     def wait(self, timeout: float | None) -> bool:
         """Wait until nothing is left to do; ``False`` when ``timeout`` seconds pass."""
@@ -177,24 +199,56 @@ class Answerer:
         """
         self.end()
         with self._state:
-            opened, self._opened = self._opened, None
+            opened = [one for one in (self._opened, self._focused) if one is not None]
+            self._opened = self._focused = None
             before, self._before = self._before, None
-        if opened is not None:
-            opened.predictor.reset_image(forget=True)
+        for one in opened:
+            one.predictor.reset_image(forget=True)
         if before is not None:
             before.close()
 
     def _open(self) -> None:
         try:
-            self._ready()
+            self._ready(self._region)
         except Exception as e:
             self._fail(e, "")
 
-    def _ready(self) -> _Opened:
-        """The model with the image; made by the first who asks, on whichever thread."""
-        opened = self._opened
+    def _ready(self, region: Region | None = None) -> _Opened:
+        """The model with the image or a region; made by the first who asks, on any thread."""
+        whole = self._opened or self._ready_for_all()
+        opened = self._look_at(region)
         if opened is not None:
             return opened
+        self._tell("embedding", "Looking closer …", whole.predictor.model.device)
+        try:
+            with self._loading:
+                opened = self._look_at(region) or self._embed(whole.predictor.model, region)
+        finally:
+            self._tell("ready", "", whole.predictor.model.device)
+        return opened
+
+    def _look_at(self, region: Region | None) -> _Opened | None:
+        """The model with the image or a region, if it is there already."""
+        if region is None:
+            return self._opened
+        focused = self._focused
+        same = focused is not None and focused.predictor.region == region
+        return focused if same else None
+
+    def _embed(self, model: Model, region: Region | None) -> _Opened:
+        predictor = Predictor(model)
+        predictor.set_image(self._image, region)
+        opened = _Opened(predictor, Dialogue(predictor))
+        with self._state:
+            # After close nobody is to use it; it is let go of then and there.
+            old, self._focused = (opened, None) if self._closed else (self._focused, opened)
+        if old is not None:
+            old.predictor.reset_image()
+        self._require_open()
+        return opened
+
+    def _ready_for_all(self) -> _Opened:
+        """The model with all of the image."""
         try:
             with self._loading:
                 opened = self._opened or self._load()

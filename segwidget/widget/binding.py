@@ -22,7 +22,7 @@ from segwidget.widget.intents import perform
 from segwidget.widget.traits import SegmenterTraits
 
 # What a page may write; all other traits are the kernel's.
-PAGE_WRITES = ("prompts", "request", "picked", "label", "appearance")
+PAGE_WRITES = ("prompts", "request", "picked", "label", "appearance", "level", "protect")
 
 # Answers that a page may still show, and so may still ask to keep.
 MAX_SHOWN = 16
@@ -180,10 +180,7 @@ class SessionWidget(SegmenterTraits):
                 self._require_open()
                 step()
                 draft = self._session.draft
-                asked_anew = (draft.prompts, draft.picks) != (
-                    before.draft.prompts,
-                    before.draft.picks,
-                )
+                asked_anew = draft.question != before.draft.question
                 if asked_anew and draft.prompts and not from_page:
                     # Whoever sets prompts in Python reads the candidates in the next line.
                     answer = self._answerer.answer(draft)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from segwidget.annotation.annotation import Annotation
-from segwidget.annotation.session import Draft
+from segwidget.annotation.history import Draft
 from segwidget.errors import AnnotationError, PromptError
 from segwidget.widget.answerer import Answer
 from segwidget.widget.binding import SessionWidget
@@ -68,7 +68,12 @@ class DraftsWidget(SessionWidget):
             checked = self.traits()["prompts"].validate(self, list(prompts))
             if not checked:
                 raise PromptError("There is no prompt in what was to be kept. Click again.")
-            draft = Draft(checked, _checked_picks(picks, len(checked) - 1), max(0, picked))
+            draft = Draft(
+                checked,
+                _checked_picks(picks, len(checked) - 1),
+                max(0, picked),
+                self._session.region,
+            )
             answer = self._answerer.answer(draft)
             kept = self._annotation_of(
                 answer,
@@ -81,9 +86,15 @@ class DraftsWidget(SessionWidget):
             # An older state of the same draft may have come before; a newer draft stays.
             present = self._session.draft.prompts
             over = checked[: len(present)] == present
-            step = self._session.keep if over else lambda a: self._session.keep_all((a,))
-            self._change(lambda: step(kept))
-            return kept
+            if over:
+                self._change(lambda: self._session.keep(kept, sparing=self.protect))
+            else:
+                self._change(lambda: self._session.keep_all((kept,), sparing=self.protect))
+            return self._kept_as(kept)
+
+    def _kept_as(self, annotation: Annotation) -> Annotation:
+        """An annotation as it was kept, which may have left pixels to others."""
+        return next((a for a in self._session.annotations if a.id == annotation.id), annotation)
 
     def _annotation_of(
         self, answer: Answer, picked: int, label: str, threshold: float, **fields: Any
@@ -110,6 +121,7 @@ class DraftsWidget(SessionWidget):
             picks=answer.draft.picks,
             picked=index,
             threshold=threshold,
+            region=None if answer.draft.region is None else answer.draft.region.box,
             model=answer.model.name,
             checkpoint=answer.model.sha256,
             image=self.image.sha256,

@@ -14,7 +14,8 @@ import traitlets
 from numpy.typing import NDArray
 from PIL import Image as PILImage
 
-from segwidget.annotation.session import Draft, Session
+from segwidget.annotation.history import Draft
+from segwidget.annotation.session import Session
 from segwidget.errors import ModelError, PromptError, SegwidgetError
 from segwidget.inference.insight import (
     OUTPUT_TOKENS,

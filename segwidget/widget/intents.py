@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 from segwidget.errors import SegwidgetError
 
+
+class Rows(NamedTuple):
+    """Lists of so many numbers, at most so many of them."""
+
+    numbers: int
+    most: int
+
+
+POINTS, BOXES, BOX = Rows(2, 10_000), Rows(4, 1_000), Rows(4, 0)
+Kind: TypeAlias = type | Rows
+
 # Intent -> the widget's method for it, and the fields that are its arguments. A field with a
 # question mark may be left out, and is None then.
-INTENTS: Mapping[str, tuple[str, Mapping[str, type]]] = {
+INTENTS: Mapping[str, tuple[str, Mapping[str, Kind]]] = {
     "keep": ("keep_shown", {"request": str, "picked": int, "threshold?": float}),
     "keep_draft": (
         "keep_draft",
@@ -37,6 +48,16 @@ INTENTS: Mapping[str, tuple[str, Mapping[str, type]]] = {
     "cancel_everything": ("cancel_everything", {}),
     "keep_proposals": ("keep_proposals", {"ids": list, "label?": str}),
     "clear_proposals": ("clear_proposals", {}),
+    "paint": ("paint", {"id": str, "points": POINTS, "radius": float, "add": bool}),
+    "tidy": ("tidy", {"ids": list, "holes": int, "islands": int}),
+    "combine": (
+        "combine_shown",
+        {"id": str, "how": str, "request": str, "picked": int, "threshold?": float},
+    ),
+    "reorder": ("reorder", {"ids": list, "to": str}),
+    "start_from": ("start_from", {"id": str}),
+    "focus_region": ("focus", {"box": BOX}),
+    "leave_region": ("leave_region", {}),
     "insight": ("show_insight", {"kind": str}),
     "part": ("send_part", {"key": str, "piece": int}),
     "tile": ("send_tile", {"level": int, "column": int, "row": int}),
@@ -76,13 +97,28 @@ def perform(widget: object, content: Any) -> None:
         if name == "ids" and isinstance(value, list):
             proper = all(isinstance(i, str) for i in value)
         if not proper:
-            raise IntentError(f"The intent {op!r} lacks a proper {name!r} ({kind.__name__}).")
+            raise IntentError(f"The intent {op!r} lacks a proper {name!r} ({_called(kind)}).")
         values.append(value)
     getattr(widget, method)(*values)
 
 
-def _is(value: object, kind: type) -> bool:
+def _called(kind: Kind) -> str:
+    if not isinstance(kind, Rows):
+        return kind.__name__
+    row = f"{kind.numbers} numbers"
+    return f"1 to {kind.most} lists of {row}" if kind.most else row
+
+
+def _is(value: object, kind: Kind) -> bool:
     """Whether a value from JSON is of a kind; a whole number is a float, a bool is no number."""
+    if isinstance(kind, Rows):
+        rows = value if kind.most else [value]
+        return (
+            isinstance(rows, list)
+            and 0 < len(rows) <= max(kind.most, 1)
+            and all(isinstance(row, list) and len(row) == kind.numbers for row in rows)
+            and all(_is(number, float) for row in rows for number in row)
+        )
     if isinstance(value, bool):
         return kind is bool
     if kind is float:

@@ -194,6 +194,7 @@ class ModelWidget(SessionWidget):
 
     def _take_over(self, new: Answerer, model: str | Path) -> None:
         old, self._answerer, self._changing = self._answerer, new, None
+        new.focus(self._session.region)
         self._model = model
         self._present_status = status("ready", new.model_name, "", new.device)
         old.close()

@@ -171,8 +171,9 @@ class ProposalsWidget(SessionWidget):
                 for id_ in ids
                 if id_ not in taken
             ]
-            self._change(lambda: self._session.keep_all(kept))
-            return kept
+            self._change(lambda: self._session.keep_all(kept, sparing=self.protect))
+            ids_kept = {annotation.id for annotation in kept}
+            return [a for a in self._session.annotations if a.id in ids_kept]
 
     def clear_proposals(self) -> None:
         """Drop all proposals, and stop the run that is under way; what was kept stays."""

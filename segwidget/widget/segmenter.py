@@ -19,9 +19,12 @@ from segwidget.inference.network import Precision
 from segwidget.media.image import ImageSource, open_image
 from segwidget.widget.answerer import Answer, Computing
 from segwidget.widget.cells import CellRun, Places, current_cell_run
-from segwidget.widget.drafts import DraftsWidget
+from segwidget.widget.editing import EditingWidget
+from segwidget.widget.focus import FocusWidget
 from segwidget.widget.html import HtmlWidget
 from segwidget.widget.insights import InsightsWidget
+from segwidget.widget.latency import LatencyWidget
+from segwidget.widget.levels import LevelsWidget
 from segwidget.widget.look import LookWidget
 from segwidget.widget.model_menu import ModelWidget
 from segwidget.widget.parts import PartsWidget
@@ -39,8 +42,11 @@ class Segmenter(
     PartsWidget,
     ProposalsWidget,
     InsightsWidget,
+    LatencyWidget,
     LookWidget,
-    DraftsWidget,
+    EditingWidget,
+    FocusWidget,
+    LevelsWidget,
     ModelWidget,
 ):
     """A promptable segmentation model in a notebook cell.
@@ -121,7 +127,7 @@ class Segmenter(
 
     @property
     def masks(self) -> NDArray[np.bool_]:
-        """The kept masks, ``(N, H, W)`` bool, oldest first."""
+        """The kept masks, ``(N, H, W)`` bool, the frontmost last."""
         masks: NDArray[np.bool_] = self.annotations.masks
         return masks
 
@@ -224,15 +230,19 @@ class Segmenter(
         super().close()
 
     def _keep(self, answer: Answer, picked: int, label: str | None, threshold: float) -> Annotation:
+        replaced = {a.id for a in self._session.annotations} & {answer.draft.replaces}
         annotation = self._annotation_of(
             answer,
             picked,
             self._session.label if label is None else label,
             threshold,
             seconds=round(time.monotonic() - (self._began or time.monotonic()), 3),
+            **({"id": answer.draft.replaces} if replaced else {}),
         )
-        self._change(lambda: self._session.keep(annotation))
-        return annotation
+        self._change(
+            lambda: self._session.keep(annotation, replacing=bool(replaced), sparing=self.protect)
+        )
+        return self._kept_as(annotation)
 
     def _go_on_from(self, old: Segmenter, *, add_labels: bool) -> None:
         """Go on with another Segmenter's work on the same image."""
@@ -241,6 +251,7 @@ class Segmenter(
             self._session.adopt(old._session)
             self._began = old._began
             self._go_on_with_proposals(old)
+            self.level, self.protect = old.level, old.protect
             self.appearance = old.appearance
         for label in given:
             if label.name not in self._session.labels.names:

@@ -106,6 +106,16 @@ class SegmenterTraits(anywidget.AnyWidget):
         sync=True, echo_update=False, to_json=_to_json(protocol.annotations_to_json)
     )
 
+    level = traitlets.Enum(
+        ("best", "whole", "part", "subpart"),
+        "best",
+        help="Which mask of a click on a thing is picked first: the best, or by size.",
+    ).tag(sync=True)
+
+    protect = traitlets.Bool(
+        False, help="Whatever is kept or edited leaves the pixels of what was kept before alone."
+    ).tag(sync=True)
+
     history = traitlets.Dict(
         read_only=True, help="Names of the steps that undo and redo would touch."
     ).tag(sync=True)
