@@ -206,6 +206,9 @@ test("a page without a kernel says so and asks nobody", async () => {
   expect(asked()).toEqual([]);
   await open("scores");
   expect(widget.all("scatter-dot")).toHaveLength(4);
+  kernel.push({ insight: fakeInsight(squarePixels(), "pca", [], "") }); // as it may have been saved
+  await open("embedding");
+  expect(widget.all("pca")).toHaveLength(1);
 });
 
 test("colors lie between their stops, and the scale reaches most of the numbers", () => {

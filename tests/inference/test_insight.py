@@ -206,6 +206,16 @@ def test_what_cannot_be_shown_is_said(model, cache, ready):
         prompt_attention(other, Point(3, 3))
 
 
+@pytest.mark.parametrize("family", ["sam2", "sam3_tracker"])
+def test_models_of_transformers_have_an_embedding_to_show(hf_folder, cache, picture, family):
+    predictor = Predictor(load_model(hf_folder(family), "cpu"))
+    predictor.set_image(picture)
+    height, width = predictor.prepared.embedding.shape[-2:]
+    assert embedding_pca(predictor).shape == (height, width, 3)  # the image fills their input
+    with pytest.raises(ModelError, match="not of the SAM architecture"):
+        prompt_attention(predictor, Point(30, 20))
+
+
 def test_the_embedded_model_tells_an_object_from_its_ground():
     """A bright disk: the single-mask token gathers its answer from in and around it."""
     y, x = np.mgrid[:256, :256]

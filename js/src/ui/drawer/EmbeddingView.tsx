@@ -21,7 +21,8 @@ export function EmbeddingView(): JSX.Element {
     context.drawImage(bitmap, 0, 0, context.canvas.width, context.canvas.height);
   }, [bitmap]);
 
-  if (store.host.standalone) {
+  // A page without a kernel may have brought it along: it does not depend on clicks.
+  if (store.host.standalone && !insight) {
     return <Missing>The embedding’s picture needs a kernel, and this page has none.</Missing>;
   }
   if (insight?.message) return <Missing>{insight.message}</Missing>;
