@@ -48,7 +48,7 @@ from segwidget.sam.fast.graph import DecodeGraph, PrepareGraph
 from segwidget.sam.sam import Sam
 
 #: A change of what is exported makes a new file.
-EXPORT = "decoder-1"
+EXPORT = "decoder-2"
 #: Weights with more elements than this are stored as float16.
 LARGE = 2048
 

@@ -11,6 +11,8 @@ products reach a tenth of PyTorch's speed, so that what can be left out counts:
   once; of what the tokens have added, from their shares, which have a lower rank than the map has
   channels.
 - The norm after it does not see a pixel's factor, only its ``eps`` does.
+- Rectifiers are maxima: fused with the product before them, as the runtime would have it, they
+  double its time in wasm.
 - The logits' smoothing, 1, 4, 6, 4, 1 both ways, is 1, 2, 1 twice.
 
 Weights enter as they are; what is folded out of them stands in the graph as operations on
@@ -19,28 +21,16 @@ constants, which the runtime does once when it opens the graph.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segwidget.sam.common import MLP, LayerNorm2d
+from segwidget.sam.fast.graph_masks import centered, doubling_weight, halved, masks
+from segwidget.sam.fast.graph_prompts import MAPS, drawn_maps, sparse_tokens
 from segwidget.sam.mask_decoder import MaskDecoder
-from segwidget.sam.prompt_encoder import (
-    BACKGROUND,
-    BOX_TOP_LEFT,
-    FOREGROUND,
-    NOT_A_POINT,
-    POINT_SIGMAS,
-    PromptEncoder,
-    overlap,
-)
+from segwidget.sam.prompt_encoder import PromptEncoder
 from segwidget.sam.transformer import Attention, TwoWayAttentionBlock
-
-#: Maps that points and boxes are drawn into.
-MAPS = 2 * len(POINT_SIGMAS) + 1
 
 
 class _Graph(nn.Module):
@@ -77,11 +67,7 @@ class _Graph(nn.Module):
             normalized: the image has the first block's norm behind it, else it has only been
                 centered for that.
         """
-        layer = cast(nn.ConvTranspose2d, self.decoder.output_upscaling[0])
-        weight = layer.weight.permute(0, 2, 3, 1)
-        weight = self.second.norm4.weight.reshape(-1, 1) * centered(weight).reshape(
-            self.channels, -1
-        )
+        weight = self.second.norm4.weight.reshape(-1, 1) * doubling_weight(self.decoder)
         weight = weight - weight.mean(0, keepdim=True)
         if normalized:
             return weight
@@ -144,7 +130,7 @@ class PrepareGraph(_Graph):
         (h, w), layer = self.size, cast(nn.Conv2d, self.decoder.high_res)
         x: Tensor = layer(high_res)
         x = x.reshape(-1, h, 2, w, 2).permute(1, 3, 2, 4, 0)
-        return centered(x).reshape(self.pixels, -1)
+        return halved(self.decoder, x).reshape(self.pixels, -1)
 
 
 class DecodeGraph(_Graph):
@@ -165,8 +151,15 @@ class DecodeGraph(_Graph):
         image, keys, values, queries, doubled, *others = prepared
         coords, labels = coords.reshape(-1, 2), labels.reshape(-1)
         embedding = others[-1] if self.prompts.point_feature is not None else None
-        tokens = self._tokens(coords, labels, embedding)
-        drawn = self._draw(coords, labels) if self.prompts.dense_prompt is not None else None
+        decoder, prompts = self.decoder, self.prompts
+        tokens = torch.cat(
+            [
+                decoder.iou_token.weight,
+                decoder.mask_tokens.weight,
+                sparse_tokens(prompts, coords, labels, embedding),
+            ]
+        )
+        drawn = drawn_maps(prompts, coords, labels) if prompts.dense_prompt is not None else None
 
         # The first block; `drawn` stands for what points and boxes add to the image.
         x = self._read_first(self.first, tokens, keys, values, drawn)
@@ -200,10 +193,9 @@ class DecodeGraph(_Graph):
         iou: Tensor = self.decoder.iou_prediction_head(out[:1])
 
         layer = cast(nn.ConvTranspose2d, self.decoder.output_upscaling[0])
-        weight = centered(layer.weight.permute(0, 2, 3, 1)).reshape(self.channels, -1)
-        bias = self.second.norm4.bias.reshape(1, -1) @ weight
+        bias = self.second.norm4.bias.reshape(1, -1) @ doubling_weight(self.decoder)
         if layer.bias is not None:
-            bias = bias + centered(layer.bias).repeat(4)
+            bias = bias + halved(self.decoder, layer.bias).repeat(4)
         if self.decoder.high_res is not None:
             doubled = doubled + others[0] * spread.reshape(-1, 1)
         doubled = torch.addmm(
@@ -217,56 +209,9 @@ class DecodeGraph(_Graph):
                 ]
             ),
         )
-        return self._masks(out[1:], doubled, spread), iou
+        return masks(self.decoder, out[1:], doubled, spread, self.size), iou
 
     # Tokens.
-
-    def _tokens(self, coords: Tensor, labels: Tensor, embedding: Tensor | None) -> Tensor:
-        """Output tokens and prompts, ``(T, C)``."""
-        prompts = self.prompts
-        height, width = prompts.input_image_size
-        share = (coords + 0.5) / torch.tensor([float(width), float(height)])
-        encoding = prompts.pe_layer.encode(share)
-        table = torch.cat(
-            [prompts.not_a_point_embed.weight, *prompts.point_embeddings.parameters()]
-        )
-        is_point = (labels != NOT_A_POINT).float().unsqueeze(-1)
-        sparse = encoding * is_point + table[labels.long() + 1]
-        if embedding is not None and prompts.point_feature is not None:
-            sampled = F.grid_sample(
-                embedding,
-                (2 * share - 1).reshape(1, -1, 1, 2),
-                padding_mode="border",
-                align_corners=False,
-            )
-            reads = ((labels == FOREGROUND) | (labels == BACKGROUND)).float().unsqueeze(-1)
-            feature = prompts.point_feature(sampled.reshape(self.channels, -1).t())
-            sparse = sparse + feature * reads
-        return torch.cat([self.decoder.iou_token.weight, self.decoder.mask_tokens.weight, sparse])
-
-    def _draw(self, coords: Tensor, labels: Tensor) -> Tensor:
-        """As :meth:`PromptEncoder._draw`: ``(2 * sigmas + 1, N)``."""
-        h, w = self.size
-        height, width = self.prompts.input_image_size
-        cells = (coords + 0.5) * torch.tensor([w / width, h / height])
-        x, y = cells[:, :1], cells[:, 1:]
-        edges_x, edges_y = torch.arange(w).float(), torch.arange(h).float()
-        rows, columns = [], []
-        for sigma in POINT_SIGMAS:
-            bump_x, bump_y = (
-                torch.exp(-0.5 * ((edges + 0.5 - at) / sigma) ** 2)
-                for edges, at in ((edges_x, x), (edges_y, y))
-            )
-            for kind in (FOREGROUND, BACKGROUND):
-                rows.append(bump_y * (labels == kind).float().unsqueeze(-1))
-                columns.append(bump_x)
-        # A box's second corner follows its first; nothing starts at the last point.
-        end = torch.cat([cells[1:], cells[-1:]])
-        starts = (labels == BOX_TOP_LEFT).float().unsqueeze(-1)
-        rows.append(overlap(edges_y, y, end[:, 1:]) * starts)
-        columns.append(overlap(edges_x, x, end[:, :1]))
-        maps = torch.stack(rows).unsqueeze(-1) * torch.stack(columns).unsqueeze(-2)
-        return maps.amax(1).reshape(-1, self.pixels)
 
     def _dense_weight(self) -> Tensor:
         """What the drawn maps add to the image, ``(maps, C)``."""
@@ -404,10 +349,12 @@ class DecodeGraph(_Graph):
         return k, (v[:, :-1] - v[:, -1:]).reshape(-1, self.channels), rest
 
     def _shares(self, scores: Tensor) -> Tensor:
-        """Softmax over tokens where the last one's score is zero: ``(H * (T - 1), N)``."""
-        most = F.relu(scores.amax(1, keepdim=True))
-        powers = torch.exp(scores - most)
-        shares = powers / (powers.sum(1, keepdim=True) + torch.exp(-most))
+        """Softmax over tokens where the last one's score is zero: ``(H * (T - 1), N)``.
+
+        Scores of trained networks differ by tens; beyond eighty, powers would leave float32.
+        """
+        powers = torch.exp(torch.minimum(scores, torch.full((1,), 80.0)))
+        shares = powers / (powers.sum(1, keepdim=True) + 1)
         return shares.reshape(-1, self.pixels)
 
     def _finish(self, x: Tensor, tokens: Tensor, image: Tensor, factor: Tensor) -> Tensor:
@@ -419,62 +366,3 @@ class DecodeGraph(_Graph):
         read = read.permute(1, 0, 2).reshape(count, -1)
         out: Tensor = transformer.norm_final_attn(x + attention.out_proj(read))
         return out
-
-    # From tokens to masks.
-
-    def _masks(self, tokens: Tensor, x: Tensor, spread: Tensor) -> Tensor:
-        """Double ``x (N, 4 * half)`` once more and weigh its channels: ``(1, 4, 4h, 4w)``."""
-        _, norm, act, layer, last = self.decoder.output_upscaling
-        norm, layer = cast(LayerNorm2d, norm), cast(nn.ConvTranspose2d, layer)
-        x = x.reshape(self.pixels, 4, layer.in_channels)
-        variance = (x * x).mean(-1, keepdim=True) + norm.eps * (spread * spread).reshape(-1, 1, 1)
-        x = activated(x * (1 / variance.sqrt()) * norm.weight + norm.bias, act)
-        weight = layer.weight.permute(0, 2, 3, 1).reshape(layer.in_channels, -1)
-        bias = torch.zeros(layer.out_channels) if layer.bias is None else layer.bias
-        x = x.reshape(-1, layer.in_channels) @ weight
-        hyper = self._hyper(self.decoder.output_hypernetworks_mlps, tokens)
-        if isinstance(last, nn.ReLU):
-            # relu(x + b) = max(x, -b) + b: the bias adds the same all over a mask.
-            masks = hyper @ torch.maximum(x, -bias.repeat(4)).reshape(-1, layer.out_channels).t()
-            masks = masks + hyper @ bias.reshape(-1, 1)
-        else:
-            masks = hyper @ last(x + bias.repeat(4)).reshape(-1, layer.out_channels).t()
-        h, w = self.size
-        masks = masks.reshape(-1, h, w, 2, 2, 2, 2).permute(0, 1, 3, 5, 2, 4, 6)
-        masks = masks.reshape(1, -1, 4 * h, 4 * w)
-        return smoothed_twice(masks) if self.decoder.smooth else masks
-
-    def _hyper(self, mlps: nn.ModuleList, tokens: Tensor) -> Tensor:
-        """The hyper-networks side by side: ``(M, C)`` to ``(M, c)``."""
-        layers: Sequence[Sequence[nn.Linear]] = [
-            cast(Sequence[nn.Linear], layers)
-            for layers in zip(*(cast(MLP, mlp).layers for mlp in mlps), strict=True)
-        ]
-        x = tokens.unsqueeze(1)
-        for i, layer in enumerate(layers):
-            weight = torch.stack([one.weight for one in layer]).transpose(1, 2)
-            bias = torch.stack([one.bias for one in layer]).unsqueeze(1)
-            x = (x if i == 0 else F.relu(x)) @ weight + bias
-        return x.squeeze(1)
-
-
-def activated(x: Tensor, act: nn.Module) -> Tensor:
-    """Apply an activation to a map.
-
-    As a maximum a rectifier costs a pass; as the runtime's own, fused with the product before it,
-    it would double the product's time in wasm.
-    """
-    out: Tensor = torch.maximum(x, torch.zeros(1)) if isinstance(act, nn.ReLU) else act(x)
-    return out
-
-
-def centered(x: Tensor) -> Tensor:
-    """Without the mean over the last axis."""
-    return x - x.mean(-1, keepdim=True)
-
-
-def smoothed_twice(logits: Tensor) -> Tensor:
-    """As :func:`segwidget.sam.mask_decoder.smoothed`, of ``(1, M, h, w)``."""
-    kernel = torch.tensor([[[[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]]]) / 16
-    x = F.pad(logits, (2, 2, 2, 2), mode="replicate").transpose(0, 1)
-    return F.conv2d(F.conv2d(x, kernel), kernel).transpose(0, 1)
