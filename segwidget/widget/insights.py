@@ -23,6 +23,7 @@ from segwidget.inference.insight import (
     embedding_pca,
     prompt_attention,
 )
+from segwidget.inference.region import Region
 from segwidget.media.image import Image
 from segwidget.widget.answerer import Answerer, Computing
 from segwidget.widget.binding import SessionWidget
@@ -44,6 +45,7 @@ class _Question(NamedTuple):
     kind: str
     answerer: Answerer
     draft: Draft
+    region: Region | None
     request: str
 
 
@@ -143,7 +145,7 @@ class InsightsWidget(SessionWidget):
                     self._insight_thread = None
                     return
                 kind = self._asked_insights.pop(0)
-                asked = _Question(kind, self._answerer, self._session.draft, self.request)
+                asked = self._question(kind)
             try:
                 made = _insight(asked)
             except SegwidgetError as e:
@@ -152,22 +154,28 @@ class InsightsWidget(SessionWidget):
                 self._report(e)
                 made = insight_to_json(kind, asked.request, message="This could not be drawn.")
             with self._lock:
-                if asked.answerer is not self._answerer:  # another model has come meanwhile
+                now = self._question(kind)
+                # Another model or another region has come meanwhile.
+                if (asked.answerer, asked.region) != (now.answerer, now.region):
                     if kind not in self._asked_insights:
                         self._asked_insights.append(kind)
                 elif not self._closed:
                     self._assign("insight", made)
+
+    def _question(self, kind: str) -> _Question:
+        session = self._session
+        return _Question(kind, self._answerer, session.draft, session.region, self.request)
 
 
 def _insight(asked: _Question) -> dict[str, Any]:
     """An insight as the page reads it."""
     predictor, _ = asked.answerer.look_inside()
     frame = predictor.frame
-    region = (0.0, 0.0, float(frame.width), float(frame.height))
+    box = (0, 0, frame.width, frame.height) if asked.region is None else asked.region.box
     if asked.kind == "pca":
         picture = embedding_pca(predictor)
         size = picture.shape[1], picture.shape[0]
-        return insight_to_json("pca", "", size, [("embedding", picture)], region)
+        return insight_to_json("pca", "", size, [("embedding", picture)], box)
     attention = _attention(asked.answerer, asked.draft)
     shown = [
         (name, brightened(weights))
@@ -178,7 +186,7 @@ def _insight(asked: _Question) -> dict[str, Any]:
     count = len(OUTPUT_TOKENS)
     shown = shown[:count] + shown[max(count, len(shown) - (MAX_TOKENS - count)) :]
     size = attention.layers.shape[-1], attention.layers.shape[-2]
-    return insight_to_json("attention", asked.request, size, shown, region)
+    return insight_to_json("attention", asked.request, size, shown, box)
 
 
 def _attention(answerer: Answerer, draft: Draft) -> PromptAttention:
@@ -207,7 +215,7 @@ def insight_to_json(
     request: str,
     size: tuple[int, int] = (0, 0),
     pictures: Sequence[tuple[str, NDArray[np.uint8]]] = (),
-    region: tuple[float, float, float, float] = (0, 0, 0, 0),
+    region: tuple[int, int, int, int] = (0, 0, 0, 0),
     message: str = "",
 ) -> dict[str, Any]:
     """The value of the ``insight`` trait.

@@ -164,6 +164,51 @@ def test_another_model_forgets_what_the_last_one_showed(seg, page, loads, tmp_pa
     assert page["insight"] is None
 
 
+def test_of_a_region_only_that_is_shown(seg, page):
+    page.do("insight", kind="pca")
+    whole = made(seg)["pictures"][0]["data"]
+    seg.focus((16, 10, 66, 50))
+    assert page["insight"] is None  # it was of all of the image
+    page.do("insight", kind="pca")
+    sent = made(seg)
+    assert (sent["region"], sent["message"]) == ([16, 10, 66, 50], "")
+    assert sent["pictures"][0]["data"] != whole
+    page.click(30, 30, "r1")
+    assert seg.wait(PATIENCE)
+    page.do("insight", kind="attention")
+    sent = made(seg)
+    assert (sent["request"], sent["region"], sent["message"]) == ("r1", [16, 10, 66, 50], "")
+    seg.leave_region()
+    assert page["insight"] is None
+
+
+def test_a_region_that_comes_meanwhile_is_shown_instead(seg, page, monkeypatch):
+    gate, begun = threading.Event(), threading.Event()
+
+    def slow(predictor):
+        begun.set()
+        assert gate.wait(PATIENCE)
+        return embedding_pca(predictor)
+
+    monkeypatch.setattr(insights, "embedding_pca", slow)
+    page.do("insight", kind="pca")
+    assert begun.wait(PATIENCE)
+    seg.focus((16, 10, 66, 50))
+    gate.set()
+    made(seg)
+    assert [sent["region"] for sent in page.updates("insight") if sent] == [[16, 10, 66, 50]]
+
+
+def test_a_polygon_has_tokens_for_what_is_asked_in_its_place(seg, page):
+    corners = [[20, 15], [60, 15], [60, 45], [20, 45]]
+    page.set(prompts=[{"type": "polygon", "points": corners, "tolerance": 4}], request="p1")
+    assert seg.wait(PATIENCE)
+    page.do("insight", kind="attention")
+    titles = [p["title"] for p in made(seg)["pictures"]]
+    assert titles[:5] == list(OUTPUT_TOKENS)
+    assert titles[-2:] == ["box, upper left", "box, lower right"]
+
+
 def test_a_model_that_comes_meanwhile_is_asked_instead(seg, page, make, monkeypatch):
     gate, begun, asked = threading.Event(), threading.Event(), []
 
