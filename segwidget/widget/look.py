@@ -164,7 +164,7 @@ class LookWidget(SessionWidget):
     appearance = AppearanceTrait(
         help="How kept masks are drawn: opacity (0 to 1), show ('both', 'fill', 'outline'), "
         "color_by ('label', 'object')."
-    ).tag(sync=True)
+    ).tag(sync=True, echo_update=False)
 
     keymap = KeymapTrait(
         help="Keys that are given to verbs, a dict of lists such as {'keep': ['k']}. A given key "

@@ -138,7 +138,7 @@ export function contrastOn(color: string, ground: Lab, opacity: number): Contras
     let lab = own;
     while (!enough(lab)) {
       const lightness = lab.lightness + away;
-      if (lightness < 0.05 || lightness > 0.97) break;
+      if (lightness < 0 || lightness > 1) break;
       lab = { ...lab, lightness };
     }
     return lab;

@@ -52,9 +52,10 @@ function paint(mask: Mask, { add, radius, points }: Intent & { op: "paint" }): v
   });
 }
 
-/** Turns every patch of `value` with at most `most` pixels over; holes at the edge are no holes. */
+/** Turns patches of up to `most` pixels over, but no hole at the edge, and not the largest island. */
 function dropPatches({ width, height, on }: Mask, value: 0 | 1, most: number): void {
   const seen = new Uint8Array(on.length);
+  const patches: number[][] = [];
   for (let start = 0; start < on.length; start++) {
     if (seen[start] || on[start] !== value) continue;
     const patch = [start];
@@ -71,7 +72,12 @@ function dropPatches({ width, height, on }: Mask, value: 0 | 1, most: number): v
         patch.push(j);
       }
     }
-    if (patch.length <= most && !(value === 0 && edge)) for (const i of patch) on[i] = 1 - value;
+    if (!(value === 0 && edge)) patches.push(patch);
+  }
+  const largest = Math.max(...patches.map((patch) => patch.length));
+  for (const patch of patches) {
+    const stays = patch.length > most || (value === 1 && patch.length === largest);
+    if (!stays) for (const i of patch) on[i] = 1 - value;
   }
 }
 
