@@ -19,7 +19,7 @@ from segwidget.inference.everything.grid import make_crops
 from segwidget.inference.models import Model
 from segwidget.inference.network import Precision
 from segwidget.inference.predictor import Predictor
-from segwidget.inference.prompts import Point
+from segwidget.inference.prompts import Box, Point
 from segwidget.inference.rle import Rle
 from segwidget.media.image import ImageSource, open_image
 
@@ -48,12 +48,17 @@ def to_annotation(
     Raises:
         LabelError: a label that cannot be used.
     """
+    box = proposal.prompt_box
+    prompt = Point(*proposal.point) if box is None else Box(*box)
+    # Everything mode's crops are no regions that a person has looked at: prompts are of the image.
+    whole = box is None or proposal.crop_box == (0, 0, *proposal.size[::-1])
     return Annotation.from_rle(
         Rle(proposal.size, proposal.counts),
         label=label,
         predicted_iou=float(np.clip(proposal.predicted_iou, 0, 1)),  # regression may overshoot
         stability_score=proposal.stability_score,
-        prompts=(Point(*proposal.point),),
+        prompts=(prompt,),
+        region=None if whole else proposal.crop_box,
         model=model,
         checkpoint=checkpoint,
         image=image,

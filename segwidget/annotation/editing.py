@@ -210,7 +210,8 @@ def _way(points: Sequence[Any], radius: float, size: tuple[int, int]) -> NDArray
             f"A stroke has {len(way)} points; expected 1 to {MAX_POINTS}. Paint several strokes."
         )
     height, width = size
-    way = np.clip(way, -2 * radius, (width + 2 * radius, height + 2 * radius))
+    far = 4 * (width + height)
+    way = np.clip(way, -far, far)
     lengths = np.hypot(*np.diff(way, axis=0).T)
     if lengths.sum() > _MAX_CROSSINGS * (width + height + radius):
         raise AnnotationError("A stroke goes too far back and forth. Paint several strokes.")

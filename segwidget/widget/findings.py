@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,18 +31,16 @@ def proposal_id(proposal: Proposal) -> str:
 
 
 class Findings:
-    """The proposals of one run.
-
-    Args:
-        model: which has proposed them; ``None`` where nothing was looked for.
+    """The proposals of one run, and those that were asked for by boxes since.
 
     Attributes:
-        proposals: the newest report, best first.
+        proposals: the newest report, best first, and behind it what was added.
     """
 
-    def __init__(self, model: Model | None = None) -> None:
+    def __init__(self) -> None:
         self.proposals: tuple[Proposal, ...] = ()
-        self._model = model
+        self._added: tuple[Proposal, ...] = ()
+        self._models: dict[str, Model | None] = {}  # by the id of what each has proposed
         self._ids: tuple[str, ...] = ()
         self._reported: Sequence[Proposal] = ()
         # Also those that have given way to better ones since: somebody may just be keeping them.
@@ -54,8 +53,22 @@ class Findings:
         if proposals is self._reported:
             return
         self._reported = proposals
+        self._hold((*proposals, *self._added), model)
+
+    def add(self, proposals: Sequence[Proposal], model: Model | None) -> int:
+        """Take over proposals that no report is about; how many of them are new."""
+        known = set(self._ids)
+        new = {proposal_id(proposal): proposal for proposal in proposals}
+        fresh = tuple(proposal for id_, proposal in new.items() if id_ not in known)
+        self._added += fresh
+        self._hold((*self._reported, *self._added), model)
+        return len(fresh)
+
+    def _hold(self, proposals: Sequence[Proposal], model: Model | None) -> None:
         by_id = {proposal_id(proposal): proposal for proposal in proposals}
-        self._model, self._ids, self.proposals = model, tuple(by_id), tuple(by_id.values())
+        self._ids, self.proposals = tuple(by_id), tuple(by_id.values())
+        for id_ in by_id.keys() - self._by_id.keys():
+            self._models[id_] = model
         self._by_id.update(by_id)
 
     def taken(self, kept: Sequence[Annotation]) -> tuple[str, ...]:
@@ -71,13 +84,14 @@ class Findings:
         pairs = zip(self._ids, self.proposals, strict=True)
         return tuple(proposal for id_, proposal in pairs if id_ not in gone)
 
-    def annotate(self, id_: str, label: str, image: str) -> Annotation:
-        """A proposal as an annotation, with an id of its own.
+    def annotate(self, id_: str, label: str, image: str, own_id: str | None = None) -> Annotation:
+        """A proposal as an annotation.
 
         Args:
             id_: of the proposal.
             label: what it shows.
             image: SHA-256 of the image's pixels.
+            own_id: of the annotation; by default a new one.
 
         Raises:
             AnnotationError: an unknown id.
@@ -88,9 +102,11 @@ class Findings:
                 f"There is no proposal with the id {id_[:40]!r}. It may have been cleared; look "
                 "for everything again."
             )
-        name, sha256 = ("", "") if self._model is None else (self._model.name, self._model.sha256)
+        model = self._models[id_]
+        name, sha256 = ("", "") if model is None else (model.name, model.sha256)
         proposal = self._by_id[id_]
-        return to_annotation(proposal, label=label, model=name, checkpoint=sha256, image=image)
+        made = to_annotation(proposal, label=label, model=name, checkpoint=sha256, image=image)
+        return made if own_id is None else replace(made, id=own_id)
 
     def _comparable(self, kept: Sequence[Annotation]) -> list[Annotation]:
         """The kept masks of the proposals' size, after all of them have been compared."""

@@ -58,6 +58,7 @@ INTENTS: Mapping[str, tuple[str, Mapping[str, Kind]]] = {
     "start_from": ("start_from", {"id": str}),
     "focus_region": ("focus", {"box": BOX}),
     "leave_region": ("leave_region", {}),
+    "propose_boxes": ("start_propose_boxes", {"boxes": BOXES}),
     "insight": ("show_insight", {"kind": str}),
     "part": ("send_part", {"key": str, "piece": int}),
     "tile": ("send_tile", {"level": int, "column": int, "row": int}),

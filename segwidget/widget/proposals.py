@@ -285,7 +285,7 @@ class ProposalsWidget(SessionWidget):
         found.report(run.found, run.model)
         image, label = self.image, self._session.label
         ids = map(proposal_id, found.without(found.taken(self._session.annotations)))
-        items = [replace(found.annotate(id_, label, image.sha256), id=id_) for id_ in ids]
+        items = [found.annotate(id_, label, image.sha256, id_) for id_ in ids]
         return Annotations(items, ImageInfo.of(image), self._session.labels)
 
     def _inform(self, code: str, message: str) -> None:

@@ -18,6 +18,7 @@ from segwidget.errors import AnnotationError
 from segwidget.inference.network import Precision
 from segwidget.media.image import ImageSource, open_image
 from segwidget.widget.answerer import Answer, Computing
+from segwidget.widget.boxes import BoxesWidget
 from segwidget.widget.cells import CellRun, Places, current_cell_run
 from segwidget.widget.editing import EditingWidget
 from segwidget.widget.focus import FocusWidget
@@ -28,7 +29,6 @@ from segwidget.widget.levels import LevelsWidget
 from segwidget.widget.look import LookWidget
 from segwidget.widget.model_menu import ModelWidget
 from segwidget.widget.parts import PartsWidget
-from segwidget.widget.proposals import ProposalsWidget
 from segwidget.widget.snapshot import SnapshotWidget
 from segwidget.widget.tiles import TilesWidget
 
@@ -40,7 +40,7 @@ class Segmenter(
     HtmlWidget,
     TilesWidget,
     PartsWidget,
-    ProposalsWidget,
+    BoxesWidget,
     InsightsWidget,
     LatencyWidget,
     LookWidget,

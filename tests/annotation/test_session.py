@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from segwidget.annotation.annotation import Annotation
-from segwidget.annotation.labels import LabelSet
 from segwidget.annotation.history import Draft
+from segwidget.annotation.labels import LabelSet
 from segwidget.annotation.session import Session
 from segwidget.errors import AnnotationError, LabelError, PromptError, SegwidgetError
 from segwidget.inference.prompts import Box, Point

@@ -22,6 +22,7 @@ class Proposal:
         stability_score: the IoU of the mask at a higher and a lower threshold.
         point: ``(x, y)`` that it was found with, in pixels of the image.
         crop_box: ``(x0, y0, x1, y1)`` of the part of the image that was looked at.
+        prompt_box: ``(x0, y0, x1, y1)`` that was asked, where it was a box: `point` is its middle.
     """
 
     size: tuple[int, int]
@@ -32,6 +33,7 @@ class Proposal:
     stability_score: float
     point: tuple[float, float]
     crop_box: tuple[int, int, int, int]
+    prompt_box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
