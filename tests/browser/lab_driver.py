@@ -269,13 +269,14 @@ class LabPage:
     """One notebook in JupyterLab."""
 
     def __init__(self, page: Page, server: LabServer) -> None:
-        self.page, self.server = page, server
+        self.page, self.server, self.name = page, server, ""
         self.console: list[str] = []
         self.errors: list[str] = []
         page.on("console", lambda message: self.console.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
 
     def open(self, name: str, timeout: float = 90_000) -> LabPage:
+        self.name = name
         address = f"{self.server.url}{self.server.page_path}/{name}"
         self.page.goto(f"{address}?token={self.server.token}&reset", timeout=timeout)
         self.wait_until_connected(timeout)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import re
 from io import BytesIO
 
+import nbformat
 import numpy as np
 import pytest
+from nbconvert import HTMLExporter
 from PIL import Image as PILImage
 
 from segwidget import Segmenter
@@ -106,3 +109,19 @@ def test_a_display_carries_a_picture_and_a_word_for_who_has_no_kernel() -> None:
             seg.snapshot(0)
     finally:
         seg.close()
+
+
+@pytest.mark.usefixtures("loads")
+def test_nbconvert_shows_the_picture() -> None:
+    seg = Segmenter(np.full((30, 40, 3), GREY, np.uint8))
+    try:
+        bundle = seg._repr_mimebundle_()
+    finally:
+        seg.close()
+    assert bundle is not None
+    output = nbformat.v4.new_output("execute_result", data=bundle[0], execution_count=1)
+    cell = nbformat.v4.new_code_cell("seg", outputs=[output])
+    page, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
+    [data] = re.findall(r'<img[^>]+src="data:image/png;base64,\s*([^"]+)"', page)
+    with PILImage.open(BytesIO(base64.b64decode(data))) as picture:
+        assert picture.size == (40, 30)

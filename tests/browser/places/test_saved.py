@@ -1,0 +1,89 @@
+"""Notebooks that are read later, when the kernel that made them is gone."""
+
+from __future__ import annotations
+
+import base64
+import json
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenNotebook
+from tests.browser.lab_driver import LabPage, LabServer
+from tests.browser.places.conftest import NewPage
+from tests.browser.stage import View
+
+# A detailed photograph: as much as a preview can take.
+CELL = """import numpy as np
+from skimage import data, transform
+from segwidget import Box, Segmenter
+picture = transform.resize(data.astronaut(), (1000, 1333))
+noise = np.random.default_rng(0).normal(0, 0.05, picture.shape)
+picture = (255 * np.clip(picture + noise, 0, 1)).astype(np.uint8)
+seg = Segmenter(picture, labels={"face": "#e5484d", "suit": "#2f7fe8"})
+seg.prompts = [Box(440, 130, 730, 400)]
+seg.keep(label="face")
+seg"""
+SAVE_STATE = "@jupyter-widgets/jupyterlab-manager:saveWidgetState"
+STATE = "application/vnd.jupyter.widget-state+json"
+
+
+@pytest.fixture
+def saved(open_notebook: OpenNotebook, server: LabServer) -> tuple[str, dict[str, Any]]:
+    """A notebook with widget state whose kernel has been shut down: its name, and its content."""
+    stage = open_notebook([CELL])
+    stage.click(660, 800)
+    stage.press("Enter")
+    expect(stage.part("annotation-row")).to_have_count(2)
+    stage.kernel.until("len(seg.annotations) == 2")
+    stage.lab.command(SAVE_STATE)
+    stage.lab.command("docmanager:save")
+    stage.lab.command("kernelmenu:shutdown")
+    return stage.lab.name, json.loads((server.root / stage.lab.name).read_text())
+
+
+def png_of(notebook: dict[str, Any]) -> Image.Image:
+    [output] = notebook["cells"][0]["outputs"]
+    data = base64.b64decode("".join(output["data"]["image/png"]))
+    assert len(data) <= 300_000
+    with Image.open(BytesIO(data)) as picture:
+        return picture.convert("RGB")
+
+
+def test_masks_are_seen_without_the_kernel_that_made_them(
+    saved: tuple[str, dict[str, Any]], server: LabServer, new_page: NewPage
+) -> None:
+    name, notebook = saved
+    state = notebook["metadata"]["widgets"][STATE]["state"]
+    assert len(json.dumps(state)) <= 2_000_000
+    picture = np.asarray(png_of(notebook), int)
+    assert max(picture.shape) <= 800
+    height, width = picture.shape[:2]
+    red = np.array([0xE5, 0x48, 0x4D])
+    outlined = (abs(picture - red) < 30).all(axis=2)
+    assert outlined[: height // 2, width // 4 : width * 3 // 4].sum() > 50
+
+    page, complaints = new_page()
+    lab = LabPage(page, server).open(name)  # its new kernel knows nothing of the widget
+    view = View(page)
+    view.wait_for("root.dataset.painted === 'true'")
+    expect(view.part("annotation-row")).to_have_count(2)
+    expect(view.part("status")).to_contain_text("No kernel is connected")
+    for testid in ("everything", "keep", "undo", "delete", "model-button", "label-chip"):
+        expect(view.part(testid).locator("visible=true")).to_have_count(0)
+    before = view.pixels()
+    view.part("zoom-in").click()
+    view.part("zoom-fit").click()
+    view.canvas.click(position=view.spot(660, 460))
+    view.canvas.press("Enter")
+    view.canvas.press("Control+z")
+    view.canvas.hover(position={"x": 2, "y": 2})
+    expect(view.part("annotation-row")).to_have_count(2)
+    expect(view.part("notice")).to_have_count(0)
+    assert (abs(view.pixels() - before) > 40).any(axis=2).mean() < 0.02
+    assert complaints.ours == []
+    lab.command("kernelmenu:shutdown")
