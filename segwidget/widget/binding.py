@@ -74,9 +74,10 @@ class SessionWidget(SegmenterTraits):
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Traits are not safe for threads: one thread holding notifications back holds another's
-        # too. So whoever sets one takes turns with pages and with the model's answers.
+        # too. So whoever sets one takes turns with pages and with the model's answers. What is no
+        # trait has locks of its own, and must not wait for this one while it holds them.
         lock = self.__dict__.get("_lock")
-        if lock is None:
+        if lock is None or not self.has_trait(name):
             super().__setattr__(name, value)
         else:
             with lock:
