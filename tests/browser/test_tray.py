@@ -6,6 +6,7 @@ import base64
 import io
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Locator, expect
@@ -15,7 +16,14 @@ from tests.browser.stage import Stage
 
 CAT = (235.0, 120.0)
 HEIGHT, WIDTH = 300, 451
-COLOR = "#e4572e"
+
+# The candidates for ambiguous prompts, the largest first.
+BY_SIZE = """
+def by_size():
+    answer = seg.candidates
+    three = [i for i, token in enumerate(answer.tokens) if token]
+    return sorted(three, key=lambda i: -answer.area[i])
+"""
 
 
 def picture(canvas: Locator) -> NDArray[np.int16]:
@@ -151,3 +159,32 @@ def test_every_view_of_the_drawer_shows_something(open_notebook: OpenNotebook) -
     expect(stage.part("attention-map")).to_have_count(7)
     expect(stage.part("attention")).to_have_attribute("data-fresh", "true")
     assert stage.lab.errors == []
+
+
+@pytest.mark.parametrize("level", ["whole", "subpart"])
+def test_the_preferred_level_is_picked_and_learned(open_notebook: OpenNotebook, level: str) -> None:
+    stage = open_notebook()
+    place = {"whole": 0, "subpart": 2}
+    stage.kernel.run(BY_SIZE)
+    stage.part("level").select_option(level)
+    stage.kernel.until(f"seg.level == {level!r}")
+    stage.click(*CAT)
+    stage.kernel.until(f"seg.picked == by_size()[{place[level]}]")
+    picked = stage.kernel.eval("seg.picked")
+    expect(stage.part(f"candidate-{picked}")).to_have_attribute("aria-checked", "true")
+    # What is kept is preferred from then on.
+    other = stage.kernel.eval("by_size()[1]")
+    stage.press(str(other + 1))
+    stage.kernel.until(f"seg.picked == {other}")
+    stage.press("Enter")
+    expect(stage.part("annotation-row")).to_have_count(1)
+    expect(stage.part("level")).to_have_value("part")
+
+
+def test_the_level_may_be_chosen_after_the_click(open_notebook: OpenNotebook) -> None:
+    stage = open_notebook()
+    stage.kernel.run(BY_SIZE)
+    stage.click(*CAT)
+    for level, place in (("whole", 0), ("subpart", 2), ("part", 1)):
+        stage.part("level").select_option(level)
+        stage.kernel.until(f"seg.picked == by_size()[{place}]")
