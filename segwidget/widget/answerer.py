@@ -145,7 +145,8 @@ class Answerer:
             ClosedError: after ``close``.
             SegwidgetError: the model cannot be loaded.
         """
-        opened = self._ready(self._region)
+        # Without a word: whoever looks inside does so because of what is told.
+        opened = self._ready(self._region, tell=False)
         return opened.predictor, opened.dialogue
 
     def answer(self, draft: Draft) -> Answer:
@@ -213,19 +214,21 @@ class Answerer:
         except Exception as e:
             self._fail(e, "")
 
-    def _ready(self, region: Region | None = None) -> _Opened:
+    def _ready(self, region: Region | None = None, *, tell: bool = True) -> _Opened:
         """The model with the image or a region; made by the first who asks, on any thread."""
         whole = self._opened or self._ready_for_all()
         opened = self._look_at(region)
         if opened is not None:
             return opened
-        self._tell("embedding", "Looking closer …", whole.predictor.model.device)
+        model = whole.predictor.model
+        if tell:
+            self._tell("embedding", "Looking closer …", model.device)
         try:
             with self._loading:
-                opened = self._look_at(region) or self._embed(whole.predictor.model, region)
+                return self._look_at(region) or self._embed(model, region)
         finally:
-            self._tell("ready", "", whole.predictor.model.device)
-        return opened
+            if tell:
+                self._tell("ready", "", model.device)
 
     def _look_at(self, region: Region | None) -> _Opened | None:
         """The model with the image or a region, if it is there already."""

@@ -31,7 +31,7 @@ def model():
     def decode_around_first_prompt(prepared, coords, labels, masks=None):
         logits, iou = decode(prepared, coords, labels, masks)
         side = logits.shape[-1]
-        x, y = (coords[0, 0] * side / network.sam.image_size).tolist()
+        x, y = (coords[:, 0] * side / network.sam.image_size).view(-1, 2, 1, 1, 1).unbind(1)
         rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
         distance = ((columns - x) ** 2 + (rows - y) ** 2).sqrt()
         radius = torch.tensor([3.0, 4.0, 6.0, 9.0]).view(1, 4, 1, 1)
