@@ -189,11 +189,14 @@ test("where the browser refuses its cache, parts come from the kernel", async ()
   expect(await new PartLoader(host).load(host.put("a", bytesOfLength(400)), true)).toHaveLength(400);
 });
 
-test("a host without a kernel hands parts over itself", async () => {
+test("a host without a kernel hands each part over itself, once", async () => {
   const host = new PartsHost();
   const bytes = bytesOfLength(400);
   const part = host.put("a", bytes, "none");
-  const standalone = Object.assign(host, { part: async () => bytes.buffer });
-  expect(await new PartLoader(standalone).load(part, true)).toEqual(bytes);
+  const handOver = vi.fn(async () => bytes.slice().buffer);
+  const loader = new PartLoader(Object.assign(host, { part: handOver }));
+  expect(await loader.load(part, true)).toEqual(bytes);
+  expect(await loader.load(part, true)).toEqual(bytes); // for a worker that is started again
+  expect(handOver).toHaveBeenCalledExactlyOnceWith("a");
   expect(host.log).toEqual([]);
 });

@@ -37,6 +37,8 @@ export class PartLoader {
   private readonly downloads = new Map<string, Download>();
   private waiting: Piece[] = [];
   private asked: Piece[] = [];
+  /** A file lets go of what it has handed over; a worker that is started again needs it again. */
+  private readonly handedOver = new Map<string, Plain>();
   private readonly loads = new Map<string, Promise<Plain>>();
   private readonly stopListening: () => void;
   private silence: ReturnType<typeof setTimeout> | undefined;
@@ -86,11 +88,17 @@ export class PartLoader {
     }
     if (this.gone) throw new Gone();
     const bytes = this.host.part
-      ? new Uint8Array(await this.host.part(part.key))
+      ? await this.takeOver(part, keep)
       : await this.download(part, order);
     const unpacked = await unpack(part, bytes);
     if (keep && !this.host.part) void keepPart(part, bytes);
     return unpacked;
+  }
+
+  private async takeOver(part: PartTrait, keep: boolean): Promise<Plain> {
+    const bytes = this.handedOver.get(part.key) ?? new Uint8Array(await this.host.part!(part.key));
+    if (keep) this.handedOver.set(part.key, bytes);
+    return bytes;
   }
 
   private download(part: PartTrait, order: number): Promise<Plain> {
