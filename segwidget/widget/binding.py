@@ -105,6 +105,15 @@ class SessionWidget(SegmenterTraits):
         elif name == "annotations" and value.labels != session.labels:
             self._publish()
 
+    def _handle_msg(self, msg: Any) -> None:
+        """Hear a page's message; of one that makes no sense, ipywidgets would show a traceback."""
+        data = msg["content"]["data"]
+        method = data.get("method") if isinstance(data, Mapping) else None
+        if method == "update":
+            self.set_state(data.get("state"))  # no trait that a page writes travels in buffers
+        elif method in ("custom", "request_state"):
+            super()._handle_msg(msg)
+
     def set_state(self, sync_data: Any) -> None:
         """Take over what a page has set, all of it or nothing; what is refused becomes a notice."""
         sent = sync_data if isinstance(sync_data, Mapping) else {}
