@@ -143,7 +143,9 @@ class Candidates:
         if self._is_huge:
             part, (left, top) = mask_in_box(self.frame, self.low_res_logits[index], threshold)
             return Rle.encode_box(part, (x + left, y + top), self.image_size)
-        return Rle.encode_box(self._part(index, threshold), (x, y), self.image_size)
+        whole = self._part(index, threshold)
+        left, top, right, bottom = mask_box(whole)
+        return Rle.encode_box(whole[top:bottom, left:right], (x + left, y + top), self.image_size)
 
     @cached_property
     def area(self) -> NDArray[np.int64]:
