@@ -1,0 +1,106 @@
+// A worker that runs the decoders in turns and tells how long each answer took. See ../browser.py.
+import * as ort from "/ort/ort.wasm.min.mjs";
+
+const SIDE = 256;
+const tensor = (data, dims) => new ort.Tensor("float32", data, dims);
+
+async function bytes(name) {
+  const response = await fetch(`/data/${name}`);
+  if (!response.ok) throw new Error(`${name}: ${response.status}`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+const open = async (name) =>
+  ort.InferenceSession.create(await bytes(name), { executionProviders: ["wasm"] });
+
+async function floats(name) {
+  return new Float32Array((await bytes(name)).buffer);
+}
+
+const points = ({ coords, labels }) => [
+  tensor(Float32Array.from(coords.flat()), [1, labels.length, 2]),
+  tensor(Float32Array.from(labels), [1, labels.length]),
+];
+
+/** The published decoder: everything in one graph. */
+async function published({ graph, embedding, size }) {
+  const session = await open(graph);
+  const image_embeddings = tensor(await floats(embedding.file), embedding.shape);
+  const mask_input = tensor(new Float32Array(SIDE * SIDE), [1, 1, SIDE, SIDE]);
+  return async (prompt) => {
+    const [point_coords, point_labels] = points(prompt);
+    const all = {
+      image_embeddings, point_coords, point_labels, mask_input,
+      has_mask_input: tensor(Float32Array.of(0), [1]),
+      orig_im_size: tensor(Float32Array.from(size), [2]),
+    };
+    const feeds = Object.fromEntries(session.inputNames.map((name) => [name, all[name]]));
+    return (await session.run(feeds)).low_res.data;
+  };
+}
+
+/** Our two graphs: `refined` answers to a mask prompt, else to points and boxes alone. */
+async function own({ prepare, decode, tensors, refined }) {
+  const [first, second] = [await open(prepare), await open(decode)];
+  const image = {};
+  for (const { name, file, shape } of tensors) image[name] = tensor(await floats(file), shape);
+  const noise = Float32Array.from({ length: SIDE * SIDE }, (_, i) => 8 * Math.sin(i / 999));
+  const prepared = (given) =>
+    first.run({
+      ...image,
+      mask: tensor(given ? noise : new Float32Array(SIDE * SIDE), [1, 1, SIDE, SIDE]),
+      has_mask: tensor(Float32Array.of(given ? 1 : 0), [1]),
+    });
+  const base = await prepared(false);
+  return async (prompt) => {
+    const [coords, labels] = points(prompt);
+    const from = refined ? await prepared(true) : base;
+    return (await second.run({ ...from, coords, labels })).logits.data;
+  };
+}
+
+/** The mean IoU of four masks. */
+function agreement(a, b) {
+  let sum = 0;
+  for (let mask = 0; mask < 4; mask++) {
+    let both = 0;
+    let either = 0;
+    for (let i = mask * SIDE * SIDE; i < (mask + 1) * SIDE * SIDE; i++) {
+      both += a[i] > 0 && b[i] > 0;
+      either += a[i] > 0 || b[i] > 0;
+    }
+    sum += either ? both / either : 1;
+  }
+  return sum / 4;
+}
+
+async function measure({ threads, rows, prompts, warmup }) {
+  ort.env.logLevel = "error";
+  ort.env.wasm.numThreads = threads;
+  const runs = [];
+  for (const row of rows) {
+    const answer = await (row.kind === "published" ? published(row) : own(row));
+    runs.push({ name: row.name, reference: row.reference, answer, times: [], ious: [] });
+  }
+  for (const [i, prompt] of [...prompts.slice(0, warmup), ...prompts].entries()) {
+    const answers = new Map();
+    for (const run of runs) {
+      const began = performance.now();
+      const logits = await run.answer(prompt);
+      const ms = performance.now() - began;
+      answers.set(run.name, logits);
+      if (i < warmup) continue;
+      run.times.push(ms);
+      if (run.reference) run.ious.push(agreement(logits, answers.get(run.reference)));
+    }
+  }
+  return runs.map(({ name, times, ious }) => ({ name, times, ious }));
+}
+
+self.onmessage = async ({ data }) => {
+  try {
+    self.postMessage({ ok: true, isolated: self.crossOriginIsolated, runs: await measure(data) });
+  } catch (e) {
+    self.postMessage({ ok: false, error: String(e?.stack ?? e) });
+  }
+};
