@@ -10,8 +10,8 @@ import { formatArea, formatScore } from "./format";
 import { EyeIcon, EyeOffIcon, TrashIcon } from "./icons";
 import { Relabel } from "./Relabel";
 
-/** CSS pixels; the style sheet's --sw-row says the same. */
-const ROW = 34;
+/** CSS pixels; the style sheet's --sw-row says the same, and more where fingers point. */
+const ROW = matchMedia("(pointer: coarse)").matches ? 44 : 34;
 const SPARE_ROWS = 6;
 
 function Row(props: { annotation: AnnotationTrait; place: number; count: number }): JSX.Element {
