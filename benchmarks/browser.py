@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "threads": threads,
                 "rows": rows,
                 "prompts": make_prompts(arguments.prompts),
-                "warmup": WARMUP,
+                "warmup": min(WARMUP, arguments.prompts),
             }
             print("\n".join(table(threads, measure(Path(folder), job))), flush=True)
     return 0

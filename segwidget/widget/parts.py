@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 import traitlets
 
 from segwidget.annotation.session import Session
-from segwidget.errors import ClosedError, ModelError
+from segwidget.errors import ModelError
 from segwidget.inference.decoder_graph import decoder_graphs, tensor_shapes
 from segwidget.inference.models import Model
 from segwidget.inference.predictor import Predictor
@@ -168,16 +168,17 @@ class PartsWidget(SessionWidget):
         offer, answerer = self._offers, self._answerer
 
         def work() -> None:
-            made = None
+            made, error = None, None
             try:
                 predictor, _ = answerer.look_inside()
                 made = collect(predictor)
             except Exception as e:  # the kernel answers, as it does everywhere else
-                if not isinstance(e, ClosedError):
-                    _log.warning("The page cannot answer prompts itself.", exc_info=True)
+                error = e
             with self._lock:
                 if offer != self._offers or self._closed:
                     return
+                if error is not None:
+                    _log.warning("The page cannot answer prompts itself.", exc_info=error)
                 if made is not None and self._shows(made):
                     self._bundles.append(made)
                     self._assign("decoder", made.decoder)

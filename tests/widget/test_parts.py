@@ -210,6 +210,22 @@ def test_a_change_of_model_takes_it_back_until_the_new_one_is_ready(
     assert [value is None for value in page.updates("decoder")][-2:] == [True, False]
 
 
+def test_a_region_has_its_own_embedding_and_frame(make, seg, page, sent):
+    before = seg.decoder
+    seg.focus((10, 20, 50, 44))
+    make.wait()
+    inside = seg.decoder
+    assert inside["frame"]["region"] == [10, 20, 50, 44]
+    assert inside["embedding"] != before["embedding"]
+    assert inside["decode"] == before["decode"]
+    fetch(page, sent, inside["embedding"])
+    fetch(page, sent, before["embedding"])  # a page that is late still gets it
+    seg.leave_region()
+    make.wait()
+    assert seg.decoder == before
+    assert [value is None for value in page.updates("decoder")][-4:] == [True, False, True, False]
+
+
 def test_of_older_embeddings_one_is_still_there(seg, page, sent):
     first = seg.decoder["embedding"]
     fetch(page, sent, first)
