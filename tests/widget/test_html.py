@@ -19,7 +19,7 @@ from segwidget.errors import ModelError, StoreError
 from segwidget.widget import html as html_module
 from segwidget.widget.parts import Bundle, Part
 
-HOSTILE = "</script><!--<script><b onclick=\"x()\">&amp; \u2028 'cat'"
+HOSTILE = "</script><!--<script><b onclick=\"x()\">&amp; 'cat'"
 
 
 class Elements(HTMLParser):
