@@ -3,15 +3,17 @@ import type { JSX } from "preact";
 import { Button } from "./controls";
 import { useWidget } from "./context";
 import { EverythingIcon, StopRingIcon } from "./icons";
+import { useKeys } from "./useKeys";
 
 export function EverythingButton(): JSX.Element {
   const { store, view, actions, focusStage } = useWidget();
+  const keys = useKeys();
   const { done, total, found } = store.everything_run.value;
   if (!view.proposals.running.value) {
     return (
       <Button
         label="Propose masks for everything"
-        keys="E"
+        keys={keys("everything")}
         class="sw-everything"
         testid="everything"
         disabled={!store.image.value}

@@ -14,17 +14,18 @@ import {
 import { Relabel } from "./Relabel";
 import { SizeSlider } from "./Slider";
 import { useRoving } from "./roving";
+import { useKeys } from "./useKeys";
 
-const PLACES: readonly [Place, string, () => JSX.Element, string][] = [
-  ["front", "Bring to front", FrontIcon, "Home"],
-  ["forward", "Bring forward", ForwardIcon, "PageUp"],
-  ["backward", "Send backward", BackwardIcon, "PageDown"],
-  ["back", "Send to back", BackIcon, "End"],
+const PLACES: readonly [Place, string, () => JSX.Element][] = [
+  ["front", "Bring to front", FrontIcon],
+  ["forward", "Bring forward", ForwardIcon],
+  ["backward", "Send backward", BackwardIcon],
+  ["back", "Send to back", BackIcon],
 ];
-const COMBINATIONS: readonly [Combination, string, string, () => JSX.Element, string][] = [
-  ["add", "Add", "Add the draft to the selected mask", AddShapeIcon, "A"],
-  ["subtract", "Subtract", "Take the draft off the selected mask", SubtractShapeIcon, "S"],
-  ["intersect", "Intersect", "Keep of the selected mask what the draft covers", IntersectIcon, "N"],
+const COMBINATIONS: readonly [Combination, string, string, () => JSX.Element][] = [
+  ["add", "Add", "Add the draft to the selected mask", AddShapeIcon],
+  ["subtract", "Subtract", "Take the draft off the selected mask", SubtractShapeIcon],
+  ["intersect", "Intersect", "Keep of the selected mask what the draft covers", IntersectIcon],
 ];
 const TIDY_SIZES = { least: 1, most: 20_000 };
 
@@ -88,6 +89,7 @@ function Bar({ selected }: { selected: AnnotationTrait }): JSX.Element {
   const draft = store.shown.value !== null && store.prompts.value.length > 0;
   const place = store.annotations.value.indexOf(selected);
   const top = place === store.annotations.value.length - 1;
+  const keysOf = useKeys();
   const act = (action: () => void) => () => {
     action();
     focusStage();
@@ -97,11 +99,11 @@ function Bar({ selected }: { selected: AnnotationTrait }): JSX.Element {
       {tidying.value && <Tidy onClose={() => (tidying.value = false)} />}
       {draft && (
         <div class="sw-bar-float" role="group" aria-label="The draft and the selected mask" data-testid="combine">
-          {COMBINATIONS.map(([how, name, tip, Glyph, keys]) => (
+          {COMBINATIONS.map(([how, name, tip, Glyph]) => (
             <Button
               key={how}
               label={tip}
-              keys={keys}
+              keys={keysOf(how)}
               class="sw-combine"
               testid={`combine-${how}`}
               disabled={!store.settled.value}
@@ -135,17 +137,18 @@ function Bar({ selected }: { selected: AnnotationTrait }): JSX.Element {
         <Button
           label="Start from this mask"
           tip="Start a draft from this mask and refine it by clicks"
+          keys={keysOf("startFrom")}
           testid="start-from"
           onPress={act(actions.edit.startFrom)}
         >
           <StartIcon />
         </Button>
         <span class="sw-divider" />
-        {PLACES.map(([to, name, Glyph, keys]) => (
+        {PLACES.map(([to, name, Glyph]) => (
           <Button
             key={to}
             label={name}
-            keys={keys}
+            keys={keysOf(to)}
             class={to === "front" || to === "back" ? "sw-far" : ""}
             testid={`order-${to}`}
             disabled={to === "front" || to === "forward" ? top : place === 0}
@@ -157,7 +160,7 @@ function Bar({ selected }: { selected: AnnotationTrait }): JSX.Element {
         <span class="sw-divider" />
         <Button
           label="Delete this mask"
-          keys="Delete"
+          keys={keysOf("remove")}
           class="sw-delete"
           testid="delete-selected"
           onPress={act(actions.edit.removeSelected)}

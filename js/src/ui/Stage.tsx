@@ -38,7 +38,8 @@ function useDescription(): string {
     : "";
   return (
     `${image.name || "Picture"}, ${image.width} by ${image.height} pixels, ` +
-    `${store.annotations.value.length} annotations. Click to include, right click to exclude, drag for a box.` +
+    `${store.annotations.value.length} annotations. Click to include, right click to exclude, drag for a box. ` +
+    "Press C for a crosshair that the arrow keys move, question mark for all keys." +
     proposals
   );
 }

@@ -1,7 +1,5 @@
 // The tools, side by side; the one in hand says its name.
 import type { JSX } from "preact";
-import { capsOf } from "../canvas/key_sheet";
-import { remapped } from "../canvas/keys";
 import { STANDALONE_TOOLS, TOOL_NAMES } from "../state/editing";
 import type { ToolName } from "../state/tool_state";
 import { Button } from "./controls";
@@ -9,6 +7,7 @@ import { useWidget } from "./context";
 import {
   BoxesIcon, BoxIcon, BrushIcon, EraserIcon, LassoIcon, PointIcon, PolygonIcon, SelectIcon,
 } from "./icons";
+import { useKeys } from "./useKeys";
 
 const TOOLS: readonly [ToolName, () => JSX.Element, string][] = [
   ["point", PointIcon, "Point: click to include, right click to exclude, drag for a box"],
@@ -23,9 +22,7 @@ const TOOLS: readonly [ToolName, () => JSX.Element, string][] = [
 
 export function ToolButtons(): JSX.Element {
   const { store, view, actions, focusStage } = useWidget();
-  const rows = remapped(store.keymap.value);
-  const keysOf = (name: string): string =>
-    (rows.find((row) => row.name === name)?.keys ?? []).map((chord) => capsOf(chord).join(" ")).join(" | ");
+  const keys = useKeys();
   const tools = TOOLS.filter(([tool]) => !store.host.standalone || STANDALONE_TOOLS.includes(tool));
   return (
     <div class="sw-segments sw-tools" role="group" aria-label="Tools">
@@ -36,7 +33,7 @@ export function ToolButtons(): JSX.Element {
             key={tool}
             label={TOOL_NAMES[tool]}
             tip={tip}
-            keys={keysOf(tool)}
+            keys={keys(tool)}
             class="sw-segment sw-tool"
             pressed={chosen}
             testid={`tool-${tool}`}

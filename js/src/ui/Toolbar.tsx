@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { useRef } from "preact/hooks";
 import type { Mode } from "../state/view_state";
-import { Button, onMac } from "./controls";
+import { Button } from "./controls";
 import { useWidget } from "./context";
 import { EverythingButton } from "./EverythingButton";
 import {
@@ -11,9 +11,7 @@ import {
 import { LookButton } from "./LookPanel";
 import { useRoving } from "./roving";
 import { ToolButtons } from "./ToolButtons";
-
-const UNDO_KEYS = onMac ? "⌘ Z" : "Ctrl Z";
-const REDO_KEYS = onMac ? "⇧ ⌘ Z" : "Ctrl Shift Z";
+import { useKeys } from "./useKeys";
 
 function ModeButton({ mode, keys, name }: { mode: Mode; keys: string; name: string }): JSX.Element {
   const { view, focusStage } = useWidget();
@@ -37,11 +35,15 @@ function ModeButton({ mode, keys, name }: { mode: Mode; keys: string; name: stri
   );
 }
 
+/** The others are the same key on another keyboard. */
+const firstOf = (ways: string | undefined): string | undefined => ways?.split(" | ")[0];
+
 export function Toolbar(): JSX.Element {
   const { store, view, actions } = useWidget();
   const { undo, redo } = store.history.value;
   const bar = useRef<HTMLDivElement>(null);
   const onKey = useRoving(bar);
+  const keys = useKeys();
   const standalone = store.host.standalone === true;
   return (
     <div
@@ -62,7 +64,7 @@ export function Toolbar(): JSX.Element {
       <span class="sw-divider" />
       <Button
         label={undo ? `Undo ${undo}` : "Nothing to undo"}
-        keys={UNDO_KEYS}
+        keys={keys("undo")}
         testid="undo"
         disabled={!undo}
         onPress={actions.undo}
@@ -71,7 +73,7 @@ export function Toolbar(): JSX.Element {
       </Button>
       <Button
         label={redo ? `Redo ${redo}` : "Nothing to redo"}
-        keys={REDO_KEYS}
+        keys={keys("redo")}
         testid="redo"
         disabled={!redo}
         onPress={actions.redo}
@@ -79,21 +81,21 @@ export function Toolbar(): JSX.Element {
         <RedoIcon />
       </Button>
       <span class="sw-spring" />
-      <Button label="Zoom out" keys="−" class="sw-zoomer" testid="zoom-out" onPress={actions.zoomOut}>
+      <Button label="Zoom out" keys={firstOf(keys("zoomOut"))} class="sw-zoomer" testid="zoom-out" onPress={actions.zoomOut}>
         <ZoomOutIcon />
       </Button>
       <span class="sw-zoom" data-testid="zoom">{view.zoomPercent.value}%</span>
-      <Button label="Zoom in" keys="+" class="sw-zoomer" testid="zoom-in" onPress={actions.zoomIn}>
+      <Button label="Zoom in" keys={firstOf(keys("zoomIn"))} class="sw-zoomer" testid="zoom-in" onPress={actions.zoomIn}>
         <ZoomInIcon />
       </Button>
-      <Button label="Fit the whole picture" keys="F" testid="zoom-fit" onPress={actions.fit}>
+      <Button label="Fit the whole picture" keys={firstOf(keys("fit"))} testid="zoom-fit" onPress={actions.fit}>
         <FitIcon />
       </Button>
       <span class="sw-divider" />
       {!standalone && <LookButton />}
       <Button
         label="Keys"
-        keys="?"
+        keys={keys("help")}
         testid="keys"
         pressed={view.keysOpen.value}
         onPress={() => (view.keysOpen.value = !view.keysOpen.value)}

@@ -8,7 +8,7 @@ interface ButtonProps {
   onPress: () => void;
   children: ComponentChildren;
   /** What the tooltip says after the label, in key caps; several ways are separated by a bar. */
-  keys?: string;
+  keys?: string | undefined;
   /** Another tooltip than the label; empty where the button says it all. */
   tip?: string;
   testid?: string;
