@@ -1,5 +1,5 @@
 // What the tools lay over the picture: region, strokes, selection, outlines being drawn, crosshair, cursors.
-import type { ReadonlySignal } from "@preact/signals";
+import { computed, type ReadonlySignal } from "@preact/signals";
 import type { BoxTuple, ImageTrait, Prompt } from "../host/traits";
 import type { Store } from "../state/store";
 import type { Drawing, Stroke } from "../state/tool_state";
@@ -256,6 +256,11 @@ export function createOverlays(
   still: MediaQueryList, colorOf: (annotation: { id: string; label: string }) => string,
 ): Overlays {
   const { tools } = view;
+  // Only the brush is drawn where the pointer is.
+  const brushSpot = computed(() => {
+    const paints = tools.tool.value === "brush" || tools.tool.value === "eraser";
+    return paints ? view.pointer.value : null;
+  });
   const hand = (frame: Frame): void => {
     const tool = tools.tool.peek();
     const drawing = tools.drawing.peek();
@@ -271,7 +276,7 @@ export function createOverlays(
     if (corner) ring(frame, toStage(frame.view, corner), 4, []);
     const crosshair = tools.crosshair.peek();
     if (crosshair) drawCrosshair(frame, crosshair);
-    const at = crosshair ?? view.pointer.peek();
+    const at = crosshair ?? brushSpot.peek();
     if (at && (tool === "brush" || tool === "eraser") && view.selected.peek() !== null) {
       const dash = tool === "eraser" ? [4, 3] : [];
       ring(frame, toStage(frame.view, at), tools.radius.peek() * frame.view.scale, dash);
@@ -285,7 +290,7 @@ export function createOverlays(
   };
   return {
     signals: [
-      view.selected, view.pointer, store.region, store.appearance, tools.tool, tools.tolerance,
+      view.selected, brushSpot, store.region, store.appearance, tools.tool, tools.tolerance,
       tools.radius, tools.drawing, tools.stroke, tools.strokes, tools.boxes, tools.crosshair,
       tools.corner, tools.longPress,
     ],

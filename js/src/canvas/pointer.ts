@@ -107,8 +107,6 @@ export function attachPointer(
     const inside = isInside(spot, image);
     const tool = view.tools.tool.peek();
     view.pointer.value = inside ? spot : null;
-    view.hoveredPrompt.value = null;
-    view.proposals.hovered.value = null;
     present().hover?.(at);
     const free = view.hoveredPrompt.peek() === null && view.proposals.hovered.peek() === null;
     const paints = (tool === "brush" || tool === "eraser") && view.selected.peek() !== null;

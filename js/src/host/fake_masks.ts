@@ -31,6 +31,15 @@ interface Small {
   rgb: Float32Array;
 }
 
+const shrunk = new WeakMap<Pixels, Small>();
+
+/** Once for each picture. */
+function smallOf(pixels: Pixels): Small {
+  let made = shrunk.get(pixels);
+  if (!made) shrunk.set(pixels, (made = shrink(pixels)));
+  return made;
+}
+
 function shrink(pixels: Pixels): Small {
   const scale = LONG_SIDE / Math.max(pixels.width, pixels.height);
   const width = Math.max(1, Math.round(pixels.width * scale));
@@ -198,7 +207,7 @@ function describe(small: Small, mask: Uint8Array, field: Float32Array, full: Pix
 
 /** Four candidates, ordered as the kernel does: the single mask last for one point, else first. */
 export function answer(pixels: Pixels, prompts: readonly Prompt[]): FakeAnswer {
-  const small = shrink(pixels);
+  const small = smallOf(pixels);
   const { width, height, scale } = small;
   const seedOf = (p: PointPrompt): number =>
     Math.min(height - 1, Math.floor(p.y * scale)) * width +
