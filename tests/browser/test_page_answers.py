@@ -64,14 +64,6 @@ def test_a_preview_follows_the_pointer_without_a_word_to_the_kernel(
     assert stage.kernel.eval("len(seg.prompts)") == 1
 
 
-def test_the_status_line_says_which_path_answered(open_notebook: OpenNotebook) -> None:
-    stage = ready(open_notebook())
-    stage.click(230, 150)
-    expect(stage.part("answer-time")).to_have_attribute("data-by", "page")
-    # The kernel's answer has taken its place: it is what is kept.
-    assert stage.kernel.eval("seg.request") == stage.root.get_attribute("data-request")
-
-
 def test_a_long_cell_holds_nothing_up_and_what_was_kept_arrives(
     open_notebook: OpenNotebook, tmp_path: Path
 ) -> None:
@@ -84,6 +76,7 @@ def test_a_long_cell_holds_nothing_up_and_what_was_kept_arrives(
     places = [(230, 120), (90, 60), (320, 130)]
     for kept, (x, y) in enumerate(places):
         answered_here(stage, x, y)
+        expect(stage.part("answer-time")).to_have_attribute("data-by", "page")
         if kept == 1:
             answered_here(stage, x + 10, y + 5)
         stage.press("Enter")
