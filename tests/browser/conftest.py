@@ -62,6 +62,7 @@ def open_notebook(browser: Browser, request: pytest.FixtureRequest) -> Iterator[
         ratio: float = 1,
         dark: bool = False,
         before_open: str = "",
+        run: str = "notebook:run-all-cells",
     ) -> Stage:
         server: LabServer = request.getfixturevalue("dark_server" if dark else "server")
         name = re.sub(r"\W+", "_", f"{request.node.name}_{len(opened)}") + ".ipynb"
@@ -76,7 +77,7 @@ def open_notebook(browser: Browser, request: pytest.FixtureRequest) -> Iterator[
         context.set_default_timeout(30_000)
         server.write_notebook(name, cells or [QUICKSTART])
         lab = LabPage(context.new_page(), server).open(name)
-        lab.command("notebook:run-all-cells")
+        lab.command(run)
         kernel = server.kernel(name)
         opened.append((lab, kernel))
         return Stage(lab, kernel).ready()
