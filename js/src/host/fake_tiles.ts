@@ -19,6 +19,11 @@ export function cutTile(
   const h = Math.min(size, Math.ceil((height - y0) / step));
   const out = new Uint8ClampedArray(4 * w * h);
   for (let y = 0; y < h; y++) {
+    if (step === 1) {
+      const from = 4 * ((y0 + y) * width + x0);
+      out.set(data.subarray(from, from + 4 * w), 4 * y * w);
+      continue;
+    }
     for (let x = 0; x < w; x++) {
       for (let channel = 0; channel < 4; channel++) {
         let sum = 0;
