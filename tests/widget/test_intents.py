@@ -39,6 +39,20 @@ class Recorder:
         ({"op": "use_model", "name": "vit_b"}, ("use_model", "vit_b")),
         ({"op": "download_model", "name": "vit_b"}, ("download_model", "vit_b")),
         ({"op": "cancel_download"}, ("cancel_download",)),
+        (
+            {"op": "paint", "id": "a", "add": False, "radius": 3, "points": [[1, 2.5]]},
+            ("paint", "a", [[1, 2.5]], 3, False),
+        ),
+        ({"op": "tidy", "ids": ["a"], "holes": 3, "islands": 4}, ("tidy", ["a"], 3, 4)),
+        (
+            {"op": "combine", "id": "a", "how": "add", "request": "p-1", "picked": 1},
+            ("combine_shown", "a", "add", "p-1", 1, None),
+        ),
+        ({"op": "reorder", "ids": ["a"], "to": "front"}, ("reorder", ["a"], "front")),
+        ({"op": "start_from", "id": "a"}, ("start_from", "a")),
+        ({"op": "propose_boxes", "boxes": [[1, 2, 3, 4]]}, ("start_propose_boxes", [[1, 2, 3, 4]])),
+        ({"op": "focus_region", "box": [1, 2, 3, 4]}, ("focus", [1, 2, 3, 4])),
+        ({"op": "leave_region"}, ("leave_region",)),
     ],
 )
 def test_each_intent_is_one_verb(content, call):
@@ -79,7 +93,37 @@ MALFORMED = [
     {"op": "show", "ids": ["a"]},
     {"op": "add_label", "name": ["x"]},
     {"op": "dismiss", "id": 3},
+    {"op": "paint", "id": "a", "add": 1, "radius": 3, "points": [[1, 2]]},
+    {"op": "paint", "id": "a", "add": True, "radius": "3", "points": [[1, 2]]},
+    {"op": "paint", "id": "a", "add": True, "radius": 3, "points": []},
+    {"op": "paint", "id": "a", "add": True, "radius": 3, "points": [1, 2]},
+    {"op": "paint", "id": "a", "add": True, "radius": 3, "points": [[1, 2, 3]]},
+    {"op": "paint", "id": "a", "add": True, "radius": 3, "points": [[1, True]]},
+    {"op": "paint", "id": "a", "add": True, "radius": 3, "points": [[1, 1e300]]},
+    {"op": "paint", "id": "a", "add": True, "radius": 3, "points": [[1, "2"]]},
+    {"op": "paint", "id": "a", "add": True, "radius": 3, "points": {"0": [1, 2]}},
+    {"op": "tidy", "ids": ["a"], "holes": 1.5, "islands": 0},
+    {"op": "tidy", "ids": ["a"]},
+    {"op": "combine", "id": "a", "how": "add", "request": "p", "picked": 0, "threshold": "0"},
+    {"op": "reorder", "ids": "a", "to": "front"},
+    {"op": "start_from", "id": None},
+    {"op": "propose_boxes", "boxes": [[1, 2, 3]]},
+    {"op": "propose_boxes", "boxes": [[1, 2, 3, None]]},
+    {"op": "focus_region", "box": [[1, 2, 3, 4]]},
+    {"op": "focus_region", "box": "1234"},
+    {"op": "focus_region"},
 ]
+
+
+def test_lists_are_bounded():
+    recorder = Recorder()
+    for content in (
+        {"op": "paint", "id": "a", "add": True, "radius": 3, "points": [[1, 2]] * 10_001},
+        {"op": "propose_boxes", "boxes": [[1, 2, 3, 4]] * 1_001},
+    ):
+        with pytest.raises(IntentError, match="lists of"):
+            perform(recorder, content)
+    assert recorder.calls == []
 
 
 @pytest.mark.parametrize("content", MALFORMED, ids=repr)
