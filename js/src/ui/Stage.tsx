@@ -65,6 +65,8 @@ export function Stage(): JSX.Element {
     const measure = (): void => {
       const before = view.stage.peek();
       const after = { width: area.clientWidth, height: area.clientHeight };
+      // Hidden, as in a windowed notebook out of sight: it comes back as it was.
+      if (after.width === 0 || after.height === 0) return;
       if (before.width === after.width && before.height === after.height) return;
       view.stage.value = after;
       const image = store.image.peek();
