@@ -212,3 +212,11 @@ test("two stores of one model stay in step, and a disposed one listens no more",
   two.dispose();
   expect(kernel.listenerCount).toBe(0);
 });
+
+test("a draft takes a hundred prompts, and says so when there are more", () => {
+  const { kernel, store, view, actions } = setUp();
+  for (let i = 0; i < 130; i++) actions.addPrompt(point(1 + (i % 60), 1 + (i % 40)));
+  expect(store.prompts.value).toHaveLength(100);
+  expect(kernel.sent).toHaveLength(100);
+  expect(view.localNotice.value!.message).toMatch(/100 prompts/);
+});

@@ -13,6 +13,8 @@ import type { ViewState } from "./view_state";
 const SILENCE_MS = 10_000;
 const SILENCE_AT_WORK_MS = 60_000;
 const ZOOM_STEP = 1.25;
+/** So many prompts may a draft have, as the kernel sees it, too. */
+const MAX_PROMPTS = 100;
 
 export interface Actions {
   addPrompt(prompt: Prompt): void;
@@ -134,6 +136,14 @@ export function createActions(store: Store, view: ViewState, decoder?: PageDecod
 
   const actions: Actions = {
     addPrompt(prompt) {
+      if (store.prompts.peek().length >= MAX_PROMPTS) {
+        tell(
+          "too_many_prompts",
+          `There are ${MAX_PROMPTS} prompts for one thing, and no more are taken. Keep what there is, ` +
+            "or discard it, and go on with the next thing.",
+        );
+        return;
+      }
       setPrompts(withPrompt(store.prompts.peek(), prompt));
     },
     removePrompt(index) {
