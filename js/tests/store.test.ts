@@ -215,6 +215,7 @@ test("two stores of one model stay in step, and a disposed one listens no more",
 
 test("a draft takes a hundred prompts, and says so when there are more", () => {
   const { kernel, store, view, actions } = setUp();
+  kernel.dead = true; // it need not answer all of them
   for (let i = 0; i < 130; i++) actions.addPrompt(point(1 + (i % 60), 1 + (i % 40)));
   expect(store.prompts.value).toHaveLength(100);
   expect(kernel.sent).toHaveLength(100);
