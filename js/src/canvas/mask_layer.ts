@@ -1,4 +1,5 @@
 // Many masks at once. A few are drawn in every frame; many are drawn ahead, as one picture that moves along.
+// A new picture is drawn in slices, one a frame, while the old one stays: no frame waits for all masks.
 import type { ImageTrait } from "../host/traits";
 import { drawMask, onStage, type Frame, type MaskStyle } from "./layers";
 import type { Masked, MaskShapes } from "./shapes";
@@ -6,16 +7,27 @@ import { toStage, type Viewport } from "./viewport";
 
 /** So many corners may be drawn in every frame. */
 const CORNERS_PER_FRAME = 6_000;
+/** So many masks of a picture, and corners of them, are drawn in a frame. */
+const SLICE = { masks: 60, corners: 3_000 };
+/** Masks that the old picture lacks are drawn on top of it, if they are so few. */
+const FEW = 40;
 /** Time a frame may spend on decoding masks before it shows what it has. */
 const DECODE_MS = 8;
 /** Rest after which the picture is drawn anew for a changed zoom. */
 const SETTLE_MS = 120;
 
 interface Picture {
+  canvas: HTMLCanvasElement;
   view: Viewport;
   /** What it shows; any other value of these and it must be drawn anew. */
   shows: readonly unknown[];
+  masks: readonly Masked[];
+  /** How many of them it shows by now. */
+  drawn: number;
 }
+
+const alike = (a: readonly unknown[], b: readonly unknown[]): boolean =>
+  a.length === b.length && a.every((value, i) => value === b[i]);
 
 function inSight({ box }: Masked, { view, stage }: Frame): boolean {
   const a = toStage(view, { x: box[0], y: box[1] });
@@ -24,8 +36,9 @@ function inSight({ box }: Masked, { view, stage }: Frame): boolean {
 }
 
 export class MaskLayer {
-  #canvas: HTMLCanvasElement | null = null;
   #picture: Picture | null = null;
+  /** The one that will take its place. */
+  #next: Picture | null = null;
   #settle: ReturnType<typeof setTimeout> | undefined;
   #rested = false;
 
@@ -49,45 +62,75 @@ export class MaskLayer {
     const started = performance.now();
     const ready: M[] = [];
     let corners = 0;
-    let complete = true;
     for (const mask of masks) {
-      if (!this.shapes.isReady(mask) && performance.now() - started > DECODE_MS) {
-        complete = false;
-        continue;
-      }
+      if (!this.shapes.isReady(mask) && performance.now() - started > DECODE_MS) break;
       corners += this.shapes.shape(mask, image).corners;
       ready.push(mask);
     }
-    if (!complete) this.repaint();
-    const draw = (target: Frame): void => {
-      for (const mask of ready) {
-        if (inSight(mask, target)) drawMask(target, this.shapes.shape(mask, image), styleOf(mask));
-      }
+    if (ready.length < masks.length) this.repaint();
+    const draw = (target: Frame, mask: M): void => {
+      if (inSight(mask, target)) drawMask(target, this.shapes.shape(mask, image), styleOf(mask));
     };
     if (corners <= CORNERS_PER_FRAME) {
       this.dispose();
-      draw(frame);
+      for (const mask of ready) draw(frame, mask);
       return;
     }
     const { width, height } = frame.context.canvas;
-    const shows = [...by, ready.length, width, height];
-    const picture = this.#picture;
-    const fresh = picture?.shows.every((value, i) => value === shows[i]) ?? false;
-    const moved = picture !== null && picture.view !== frame.view;
-    if (!fresh || (moved && this.#rested)) this.#draw(frame, shows, draw);
-    else if (moved) this.#redrawAfterRest();
-    this.#show(frame);
+    const shows = [...by, width, height];
+    const fresh = this.#picture !== null && alike(this.#picture.shows, shows);
+    const moved = this.#picture !== null && this.#picture.view !== frame.view;
+    const next = this.#next;
+    if (next && (next.view !== frame.view || !alike(next.shows, shows))) this.#drop(next);
+    if (!fresh || (moved && this.#rested)) {
+      this.#next ??= this.#begin(frame, shows, masks);
+      this.#slice(frame, ready, draw, image);
+    } else if (moved) {
+      this.#redrawAfterRest();
+    }
+    // The first picture shows as it grows; any other when it is complete.
+    const shown = this.#picture ?? this.#next;
+    if (!shown) return;
+    this.#show(frame, shown);
+    if (alike(shown.shows, shows)) return;
+    const known = new Set(shown.masks.map((mask) => mask.id));
+    const added = ready.filter((mask) => !known.has(mask.id));
+    if (added.length <= FEW) for (const mask of added) draw(frame, mask);
   }
 
-  #draw(frame: Frame, shows: readonly unknown[], draw: (target: Frame) => void): void {
-    this.#canvas ??= document.createElement("canvas");
-    // Setting the size clears, also where it stays the same.
-    this.#canvas.width = frame.context.canvas.width;
-    this.#canvas.height = frame.context.canvas.height;
-    const context = this.#canvas.getContext("2d");
-    if (!context) return;
-    draw({ ...frame, context });
-    this.#picture = { view: frame.view, shows };
+  #begin(frame: Frame, shows: readonly unknown[], masks: readonly Masked[]): Picture {
+    const canvas = document.createElement("canvas");
+    canvas.width = frame.context.canvas.width;
+    canvas.height = frame.context.canvas.height;
+    return { canvas, view: frame.view, shows, masks, drawn: 0 };
+  }
+
+  /** Draws some more of the next picture; the last slice puts it in place. */
+  #slice<M extends Masked>(
+    frame: Frame,
+    ready: readonly M[],
+    draw: (target: Frame, mask: M) => void,
+    image: ImageTrait,
+  ): void {
+    const next = this.#next;
+    const context = next?.canvas.getContext("2d");
+    if (!next || !context) return;
+    let corners = 0;
+    let count = 0;
+    while (next.drawn < ready.length && count < SLICE.masks && corners < SLICE.corners) {
+      const mask = ready[next.drawn++]!;
+      if (!inSight(mask, frame)) continue;
+      corners += this.shapes.shape(mask, image).corners;
+      count++;
+      draw({ ...frame, context }, mask);
+    }
+    if (next.drawn < next.masks.length) {
+      this.repaint();
+      return;
+    }
+    if (this.#picture) this.#drop(this.#picture);
+    this.#picture = next;
+    this.#next = null;
     this.#rested = false;
   }
 
@@ -99,14 +142,13 @@ export class MaskLayer {
     }, SETTLE_MS);
   }
 
-  #show(frame: Frame): void {
-    if (!this.#canvas || !this.#picture) return;
+  #show(frame: Frame, picture: Picture): void {
     const { view, context, stage } = frame;
-    const drawn = this.#picture.view;
+    const drawn = picture.view;
     const factor = view.scale / drawn.scale;
     onStage(frame);
     context.drawImage(
-      this.#canvas,
+      picture.canvas,
       view.x - drawn.x * factor,
       view.y - drawn.y * factor,
       stage.width * factor,
@@ -114,11 +156,17 @@ export class MaskLayer {
     );
   }
 
-  /** Gives the picture's memory back. */
+  /** Gives a picture's memory back. */
+  #drop(picture: Picture): void {
+    picture.canvas.width = picture.canvas.height = 0;
+    if (picture === this.#next) this.#next = null;
+    if (picture === this.#picture) this.#picture = null;
+  }
+
+  /** Gives all memory back. */
   dispose(): void {
     clearTimeout(this.#settle);
-    this.#picture = null;
-    if (this.#canvas) this.#canvas.width = this.#canvas.height = 0;
-    this.#canvas = null;
+    if (this.#next) this.#drop(this.#next);
+    if (this.#picture) this.#drop(this.#picture);
   }
 }
