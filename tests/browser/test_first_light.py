@@ -25,7 +25,7 @@ def test_a_click_shows_candidates_and_enter_keeps_the_one_on_screen(
     for i in range(3):
         expect(stage.part(f"candidate-{i}")).to_be_visible()
     scores = [float(t) for t in stage.part("candidate-iou").all_inner_texts()]
-    assert scores == sorted(scores, reverse=True)
+    assert scores[:3] == sorted(scores[:3], reverse=True)  # the single mask comes last
     assert all(0 < s <= 1 for s in scores)
     assert np.allclose(
         scores, stage.kernel.eval("seg.candidates.predicted_iou.tolist()"), atol=0.01
@@ -53,7 +53,7 @@ def test_three_candidates_differ_and_one_is_a_sensible_piece_of_cat(
     stage = open_notebook()
     stage.click(*FOREHEAD)
     masks = np.array(stage.kernel.eval("seg.candidates.masks.astype(int).tolist()"), bool)
-    assert len(masks) == 3
+    assert len(masks) == 4
     overlaps = [iou(masks[a], masks[b]) for a, b in ((0, 1), (0, 2), (1, 2))]
     assert max(overlaps) < 0.95
     # The face, roughly, by hand: eyes, nose and cheeks lie in it, the wall behind does not.
