@@ -217,6 +217,8 @@ class Answerer:
     def _ready(self, region: Region | None = None, *, tell: bool = True) -> _Opened:
         """The model with the image or a region; made by the first who asks, on any thread."""
         whole = self._opened or self._ready_for_all()
+        if region is None:
+            return whole  # as it was found: closed since, it must not be embedded again
         opened = self._look_at(region)
         if opened is not None:
             return opened
@@ -238,15 +240,16 @@ class Answerer:
         same = focused is not None and focused.predictor.region == region
         return focused if same else None
 
-    def _embed(self, model: Model, region: Region | None) -> _Opened:
+    def _embed(self, model: Model, region: Region) -> _Opened:
         predictor = Predictor(model)
         predictor.set_image(self._image, region)
         opened = _Opened(predictor, Dialogue(predictor))
         with self._state:
             # After close nobody is to use it; it is let go of then and there.
-            old, self._focused = (opened, None) if self._closed else (self._focused, opened)
+            closed = self._closed
+            old, self._focused = (opened, None) if closed else (self._focused, opened)
         if old is not None:
-            old.predictor.reset_image()
+            old.predictor.reset_image(forget=closed)
         self._require_open()
         return opened
 
