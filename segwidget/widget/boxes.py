@@ -13,6 +13,7 @@ from segwidget.inference.models import Model
 from segwidget.inference.predictor import Predictor
 from segwidget.inference.prompts import Box
 from segwidget.inference.region import Region
+from segwidget.widget import threads
 from segwidget.widget.findings import Findings, proposal_id
 from segwidget.widget.proposals import ProposalsWidget
 
@@ -48,7 +49,7 @@ class BoxesWidget(ProposalsWidget):
         with self._lock:
             self._require_open()
             region = self._session.region
-        found, model = self._ask_boxes(checked, region, lambda: self._closed)
+        found, model = self._ask_boxes(checked, region, lambda: self._closed or threads.ending())
         with self._lock:
             self._require_open()
             self._add(found, model)
@@ -65,10 +66,7 @@ class BoxesWidget(ProposalsWidget):
             self._require_open()
             self._waiting_boxes += (tuple(checked),)
             if self._boxes_thread is None:
-                self._boxes_thread = threading.Thread(
-                    target=self._answer_boxes, name="segwidget-boxes", daemon=True
-                )
-                self._boxes_thread.start()
+                self._boxes_thread = threads.begin(self._answer_boxes, "segwidget-boxes")
 
     def _answer_boxes(self) -> None:
         """Answer all boxes that wait."""
@@ -81,7 +79,9 @@ class BoxesWidget(ProposalsWidget):
                 region = self._session.region
             boxes = [box for some in waiting for box in some]
             try:
-                found, model = self._ask_boxes(boxes, region, lambda: self._closed)
+                found, model = self._ask_boxes(
+                    boxes, region, lambda: self._closed or threads.ending()
+                )
                 with self._lock:
                     if not self._closed:
                         self._add(found, model)

@@ -25,6 +25,7 @@ from segwidget.inference.insight import (
 )
 from segwidget.inference.region import Region
 from segwidget.media.image import Image
+from segwidget.widget import threads
 from segwidget.widget.answerer import Answerer, Computing
 from segwidget.widget.binding import SessionWidget
 
@@ -127,10 +128,7 @@ class InsightsWidget(SessionWidget):
             if kind not in self._asked_insights:
                 self._asked_insights.append(kind)
             if self._insight_thread is None:
-                self._insight_thread = threading.Thread(
-                    target=self._make_insights, name="segwidget-insight", daemon=True
-                )
-                self._insight_thread.start()
+                self._insight_thread = threads.begin(self._make_insights, "segwidget-insight")
 
     @traitlets.observe("model", "region")
     def _forget_insight(self, _change: Any) -> None:

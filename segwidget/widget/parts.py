@@ -10,7 +10,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import logging
-import threading
 from collections import deque
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +25,7 @@ from segwidget.inference.models import Model
 from segwidget.inference.predictor import Predictor
 from segwidget.inference.preprocessing import Frame
 from segwidget.media.image import Image
+from segwidget.widget import threads
 from segwidget.widget.answerer import Computing
 from segwidget.widget.binding import SessionWidget
 
@@ -185,7 +185,7 @@ class PartsWidget(SessionWidget):
                 else:
                     self._assign("decoder", None)
 
-        threading.Thread(target=work, name="segwidget-parts", daemon=True).start()
+        threads.begin(work, "segwidget-parts")
 
     def _shows(self, made: Bundle) -> bool:
         """Whether it is about what is looked at now."""

@@ -10,6 +10,7 @@ from segwidget.inference.everything import EverythingSettings, Progress, Proposa
 from segwidget.inference.models import Model
 from segwidget.inference.predictor import Predictor
 from segwidget.media.image import Image
+from segwidget.widget import threads
 
 # Seconds between two reports: each sends all proposals so far.
 PERIOD = 0.35
@@ -82,8 +83,7 @@ class Run:
             finally:
                 self._ended.set()
 
-        self.thread = threading.Thread(target=job, name="segwidget-everything", daemon=True)
-        self.thread.start()
+        self.thread = threads.begin(job, "segwidget-everything")
 
     def cancel(self) -> None:
         """Stop soon, without waiting for it; what is found stays in ``found``."""
@@ -109,7 +109,7 @@ class Run:
                 predictor,
                 self._settings,
                 on_update=self._update,
-                cancelled=self._cancelled.is_set,
+                cancelled=lambda: self.is_cancelled or threads.ending(),
             )
         finally:
             predictor.reset_image(forget=True)  # it stays where the widget still uses it

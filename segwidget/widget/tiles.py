@@ -12,6 +12,7 @@ from segwidget.annotation.session import Session
 from segwidget.errors import ImageError
 from segwidget.media.image import Image
 from segwidget.media.pyramid import Tile, cut_tile, encode_tile
+from segwidget.widget import threads
 from segwidget.widget.answerer import Computing
 from segwidget.widget.binding import SessionWidget
 
@@ -65,10 +66,7 @@ class TilesWidget(SessionWidget):
             if len(self._tiles_wanted) < MAX_WAITING:
                 self._tiles_wanted.append(place)
                 if self._tiles_thread is None:
-                    self._tiles_thread = threading.Thread(
-                        target=self._make_tiles, name="segwidget-tiles", daemon=True
-                    )
-                    self._tiles_thread.start()
+                    self._tiles_thread = threads.begin(self._make_tiles, "segwidget-tiles")
                 return
         self._deliver(place, None, "Too many tiles are waiting. Ask again.")
 

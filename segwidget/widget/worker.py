@@ -6,6 +6,8 @@ import contextlib
 import threading
 from collections.abc import Callable
 
+from segwidget.widget import threads
+
 
 class Worker:
     """Runs jobs on one thread. A job that waits is dropped when a newer one comes.
@@ -66,7 +68,8 @@ class Worker:
                 job, self._waiting, self._running = self._waiting, None, True
             try:
                 if job is not None:
-                    job()
+                    with threads.at_work():
+                        job()
             except Exception as e:
                 with contextlib.suppress(Exception):
                     self._on_error(e)

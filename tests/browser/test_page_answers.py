@@ -13,7 +13,10 @@ from tests.browser.stage import Stage
 COUNT_MESSAGES = """() => {
     window.sentToKernel = 0;
     const send = WebSocket.prototype.send;
-    WebSocket.prototype.send = function (data) { window.sentToKernel++; return send.call(this, data); };
+    WebSocket.prototype.send = function (data) {
+        window.sentToKernel++;
+        return send.call(this, data);
+    };
 }"""
 
 # A cell that runs until the file is there, and lets no message to the widget through meanwhile.

@@ -11,12 +11,12 @@ from .conftest import PATIENCE
 ID = "0123456789abcdef" * 2
 
 
-def keep(page, places=((20, 20),), *, id=ID, **fields):
+def keep(page, places=((20, 20),), *, name=ID, **fields):
     page.do(
         "keep_draft",
         **{
-            "id": id,
-            "request": id,
+            "id": name,
+            "request": name,
             "prompts": [{"type": "point", "x": x, "y": y, "label": 1} for x, y in places],
             "picks": [0] * (len(places) - 1),
             "picked": 1,
@@ -42,7 +42,7 @@ def test_it_is_the_kernels_own_answer_that_is_kept(seg, page):
 
 def test_a_threshold_makes_the_mask_smaller_and_is_recorded(seg, page):
     keep(page)
-    keep(page, id="f" * 32, threshold=2.0)
+    keep(page, name="f" * 32, threshold=2.0)
     plain, strict = seg.annotations
     assert strict.area < plain.area
     assert not (strict.mask & ~plain.mask).any()
@@ -63,7 +63,7 @@ def test_a_newer_draft_stays_and_an_older_state_of_it_goes(seg, page):
     page.do("clear")
     page.click(20, 20, "p-2")
     assert seg.wait(PATIENCE)
-    keep(page, [(20, 20), (25, 25)], id="a" * 32)
+    keep(page, [(20, 20), (25, 25)], name="a" * 32)
     assert seg.prompts == ()
     seg.undo()
     assert seg.prompts == (Point(20, 20),)
