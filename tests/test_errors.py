@@ -26,6 +26,7 @@ def test_every_kind_of_failure_has_a_class() -> None:
         "StoreError",
         "ClosedError",
         "ResourceError",
+        "SettingError",
     }
 
 

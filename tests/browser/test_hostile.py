@@ -56,13 +56,45 @@ def test_a_closed_segmenter_takes_its_view_along(open_notebook: OpenNotebook) ->
     unharmed(stage)
 
 
-def test_a_killed_kernel_leaves_the_picture(open_notebook: OpenNotebook) -> None:
+def test_a_storm_of_clicks_is_capped_and_the_newest_thing_answered(
+    open_notebook: OpenNotebook,
+) -> None:
+    stage = open_notebook()
+    spots = [stage.spot(100 + i % 20 * 10, 60 + i // 20 * 7) for i in range(300)]
+    stage.canvas.evaluate(
+        """(canvas, spots) => {
+          const frame = canvas.getBoundingClientRect();
+          for (const {x, y} of spots) {
+            const at = {clientX: frame.x + x, clientY: frame.y + y, bubbles: true, pointerId: 1,
+                        isPrimary: true, button: 0, pointerType: 'mouse'};
+            canvas.dispatchEvent(new PointerEvent('pointerdown', {...at, buttons: 1}));
+            canvas.dispatchEvent(new PointerEvent('pointerup', at));
+          }
+        }""",
+        spots,
+    )
+    expect(stage.part("notice")).to_contain_text("100 prompts")
+    stage.wait_for("root.dataset.busy === 'false'", 60_000)
+    assert stage.kernel.eval("len(seg.prompts)") == 100
+    stage.press("Escape")
+    stage.wait_for("root.dataset.request === ''")
+    stage.click(230, 110)
+    stage.press("Enter")
+    expect(stage.part("annotation-row")).to_have_count(1)
+    stage.kernel.until("len(seg.annotations) == 1")
+    unharmed(stage)
+
+
+def test_a_killed_kernel_leaves_the_picture_and_is_told_of(open_notebook: OpenNotebook) -> None:
     stage = open_notebook()
     stage.click(230, 110)
     stage.press("Enter")
     expect(stage.part("annotation-row")).to_have_count(1)
-    os.kill(stage.kernel.eval("__import__('os').getpid()"), signal.SIGKILL)
+    process = stage.kernel.eval("__import__('os').getpid()")
+    os.kill(process, signal.SIGSTOP)  # so that the click is pending when it dies
     stage.canvas.click(position=stage.spot(150, 120))
+    os.kill(process, signal.SIGKILL)
+    expect(stage.part("status")).to_contain_text("No kernel is connected", timeout=60_000)
     expect(stage.part("annotation-row")).to_have_count(1)
     expect(stage.canvas).to_be_visible()
     unharmed(stage)

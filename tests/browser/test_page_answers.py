@@ -1,4 +1,4 @@
-"""The page answers by itself: previews, clicks, and keeping while the kernel is at something else."""
+"""The page answers itself: previews, clicks, and keeping while the kernel is at something else."""
 
 from __future__ import annotations
 

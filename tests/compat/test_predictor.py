@@ -47,8 +47,9 @@ def test_it_is_what_our_predictor_answers(compact, predictor):
     found = ours.predict({"type": "point", "x": 40 + half, "y": 30 + 0.5 * 60 / 85})
     masks, iou, low_res = predictor.predict(**CLICK)
     order = np.argsort(-iou)
-    np.testing.assert_allclose(found.low_res_logits, low_res[order], rtol=0, atol=1e-4)
-    assert np.mean(found.masks != masks[order]) < 1e-3
+    assert found.tokens[3] == 0  # the published answer to one point leaves the single mask out
+    np.testing.assert_allclose(found.low_res_logits[:3], low_res[order], rtol=0, atol=1e-4)
+    assert np.mean(found.masks[:3] != masks[order]) < 1e-3
 
 
 def test_our_predictor_answers_to_the_published_signature(compact, predictor):

@@ -241,7 +241,12 @@ def page(seg):
 @pytest.fixture(autouse=True)
 def _clean_slate():
     """No cell, no embedding and no widget is left over from another test."""
+    _clean()
     yield
+    _clean()
+
+
+def _clean():
     segmenter._places._newest.clear()
     with embeddings.embedding_cache._lock:
         embeddings.embedding_cache._entries.clear()

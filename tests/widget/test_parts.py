@@ -12,7 +12,7 @@ import pytest
 from segwidget.errors import ModelError
 from segwidget.inference import predictor as predictor_module
 from segwidget.inference.models import Model
-from segwidget.widget import parts
+from segwidget.widget import parts, threads
 from segwidget.widget.parts import Part, bundle
 
 from .conftest import HEIGHT, PATIENCE, WIDTH, Page
@@ -44,17 +44,15 @@ def graphs(model, tmp_path_factory):
 @pytest.fixture
 def make(make, monkeypatch, graphs, model):
     """Makes Segmenters whose thread for parts has ended when the test does."""
-    threads = []
-    thread = threading.Thread
+    begun = []
+    begin = threads.begin
 
-    def watched(*args, **kwargs):
-        made = thread(*args, **kwargs)
-        if kwargs.get("name") == "segwidget-parts":
-            threads.append(made)
-        return made
+    def watched(work, name):
+        begun.append(begin(work, name))
+        return begun[-1]
 
-    monkeypatch.setattr(parts.threading, "Thread", watched)
-    make.wait = lambda: [made.join(PATIENCE) for made in threads]
+    monkeypatch.setattr(parts.threads, "begin", watched)
+    make.wait = lambda: [thread.join(PATIENCE) for thread in begun]
     yield make
     make.wait()
 
