@@ -158,6 +158,26 @@ test("undo takes back what only the page knows; else it waits its turn", async (
   expect(store.annotations.value).toEqual([]);
 });
 
+test("a kernel that is silent for long is told of once, and no more when it answers", async () => {
+  vi.useFakeTimers();
+  try {
+    const { kernel, view, decoder, actions } = setUp();
+    kernel.held = [];
+    actions.addPrompt(point(20, 20));
+    await decoder.answerNow();
+    vi.advanceTimersByTime(15_000);
+    actions.addPrompt(point(22, 22));
+    await decoder.answerNow();
+    expect(view.localNotice.value).toBeNull();
+    vi.advanceTimersByTime(6_000);
+    expect(view.localNotice.value).toMatchObject({ code: "unheard", level: "info" });
+    kernel.answerNow();
+    expect(view.localNotice.value).toBeNull();
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 test("without an answer of the page nothing is kept before the kernel's", () => {
   const { kernel, actions } = setUp();
   kernel.held = [];

@@ -12,6 +12,8 @@ import type { ViewState } from "./view_state";
 /** How long an answer may take before the person is told; longer while the kernel says it is at work. */
 const SILENCE_MS = 10_000;
 const SILENCE_AT_WORK_MS = 60_000;
+/** How long the kernel may leave unconfirmed what this page has answered itself. */
+const UNHEARD_MS = 20_000;
 const ZOOM_STEP = 1.25;
 /** So many prompts may a draft have, as the kernel sees it, too. */
 const MAX_PROMPTS = 100;
@@ -62,11 +64,12 @@ export interface Actions {
 
 export function createActions(store: Store, view: ViewState, decoder?: PageDecoder): Actions {
   let silence: ReturnType<typeof setTimeout> | undefined;
+  let unheard: ReturnType<typeof setTimeout> | undefined;
   let afterAnswer: Intent[] = [];
   let gaveUp = false;
 
-  const tell = (code: string, message: string): void => {
-    view.localNotice.value = { id: `local-${code}`, level: "error", code, message, request: "" };
+  const tell = (code: string, message: string, level: "error" | "info" = "error"): void => {
+    view.localNotice.value = { id: `local-${code}`, level, code, message, request: "" };
   };
 
   /** Runs `send`; a closed connection becomes a notice, never an exception in the page. */
@@ -90,12 +93,28 @@ export function createActions(store: Store, view: ViewState, decoder?: PageDecod
     if (store.unconfirmed.peek() && !gaveUp) afterAnswer.push(intent);
     else send(intent);
   };
+  const tellUnheard = (): void => {
+    if (store.waiting.peek()) return; // which is told in its own words
+    tell(
+      "unheard",
+      `The kernel has not answered for ${UNHEARD_MS / 1000} seconds. If it is busy with another cell, ` +
+        "go on: what you keep arrives when it is free. If it has stopped, run the cell again; what " +
+        "waits for it is kept in this page only.",
+      "info",
+    );
+  };
   const draft = createDraft(store, view.id, { set, send }, decoder);
   const stopQueue = effect(() => {
-    if (store.unconfirmed.value) return;
+    if (store.unconfirmed.value) {
+      unheard ??= setTimeout(tellUnheard, UNHEARD_MS);
+      return;
+    }
     clearTimeout(silence);
+    clearTimeout(unheard);
+    unheard = undefined;
     gaveUp = false;
-    if (view.localNotice.peek()?.code === "no_answer") view.localNotice.value = null;
+    const told = view.localNotice.peek()?.code;
+    if (told === "no_answer" || told === "unheard") view.localNotice.value = null;
     const intents = afterAnswer;
     afterAnswer = [];
     for (const intent of intents) send(intent);
@@ -275,6 +294,7 @@ export function createActions(store: Store, view: ViewState, decoder?: PageDecod
       draft.dispose();
       stopQueue();
       clearTimeout(silence);
+      clearTimeout(unheard);
       afterAnswer = [];
     },
   };
