@@ -61,10 +61,10 @@ notebook-tests: setup
 	$(pytest) --nbmake --nbmake-timeout=300 --timeout=600 notebooks
 
 browser-tests: setup
-	chromium=$$(.ci/chromium) && CHROMIUM="$$chromium" $(pytest) tests/browser
+	chromium=$$(.ci/chromium) && CHROMIUM="$$chromium" $(pytest) -n 2 --dist loadfile tests/browser
 
 screenshots: setup
-	chromium=$$(.ci/chromium) && CHROMIUM="$$chromium" SCREENSHOTS=1 $(pytest) tests/browser -k screenshot
+	chromium=$$(.ci/chromium) && CHROMIUM="$$chromium" SCREENSHOTS=1 $(pytest) -n 2 tests/browser -k screenshot
 
 build: setup
 	rm -rf dist
