@@ -77,6 +77,8 @@ def sharp(stage: Stage) -> None:
 
 def shown(stage: Stage, x: int, y: int, width: int, height: int) -> NDArray[np.int16]:
     """What the canvas shows of an image part, at one screen pixel for each of the image."""
+    stage.page.mouse.move(2, 2)  # or what a click there would answer lies over the pixels
+    stage.wait_for("root.dataset.preview === 'false'")
     spot = stage.spot(x, y)
     left, top = round(spot["x"]), round(spot["y"])
     return stage.pixels()[top : top + height, left : left + width]
