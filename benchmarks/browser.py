@@ -4,9 +4,10 @@
     python benchmarks/browser.py --prompts 20 --threads 1
 
 All graphs run in the same onnxruntime-web (wasm), in a worker of a headless Chromium, on the same
-prompts (points, boxes, a point with its correction) and in turns, so that a busy moment hits all of
-them. SAM's weights are random and of ViT-B's shapes, in both graphs the same; the embedded model is
-the real one, on a made-up picture. `js/node_modules` has to be installed (`make setup`).
+prompts (points, boxes, a point with its correction), and take turns every ten prompts, so that a
+busy moment hits all of them. SAM's weights are random and of ViT-B's shapes, in both graphs the
+same; the embedded model is the real one, on a made-up picture. `js/node_modules` has to be
+installed (`make setup`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH, HEIGHT = 1500, 1000
-WARMUP = 8
+WARMUP = 2  # prompts before each block of measured ones
 REFERENCE = "segment-anything, enlarged masks"
 LOW = "segment-anything, low resolution"
 
