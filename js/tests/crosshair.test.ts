@@ -1,22 +1,15 @@
 import type { Prompt } from "../src/host/traits";
-import { makeKernel, mountOn, settle, type Mounted } from "./helpers";
+import { makeKernel, mountedForEach, settle, type Mounted } from "./helpers";
 
 // The stage measures 640 x 480, and the picture of 64 x 48 fits it at 9.5.
 let widget: Mounted;
 let kernel: ReturnType<typeof makeKernel>;
 
-beforeEach(async () => {
-  vi.spyOn(HTMLElement.prototype, "clientWidth", "get").mockReturnValue(640);
-  vi.spyOn(HTMLElement.prototype, "clientHeight", "get").mockReturnValue(480);
-  kernel = makeKernel();
-  widget = mountOn(kernel);
-  await settle();
-  key("c");
+mountedForEach((mounted, fake) => {
+  widget = mounted;
+  kernel = fake;
 });
-afterEach(() => {
-  widget.close();
-  vi.restoreAllMocks();
-});
+beforeEach(() => key("c"));
 
 function key(name: string, more: KeyboardEventInit = {}): void {
   widget.canvas.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true, cancelable: true, ...more }));

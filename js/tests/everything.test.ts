@@ -3,21 +3,14 @@ import { encodeMask } from "../src/codecs/rle";
 import { colorOfId } from "../src/canvas/color";
 import type { BoxTuple, ProposalTrait } from "../src/host/traits";
 import { gatheredBy, stepFrom } from "../src/state/proposals";
-import { HEIGHT, makeKernel, mountOn, settle, WIDTH, type Mounted } from "./helpers";
+import { HEIGHT, makeKernel, mountedForEach, settle, WIDTH, type Mounted } from "./helpers";
 
 let widget: Mounted;
 let kernel: ReturnType<typeof makeKernel>;
 
-beforeEach(async () => {
-  vi.spyOn(HTMLElement.prototype, "clientWidth", "get").mockReturnValue(640);
-  vi.spyOn(HTMLElement.prototype, "clientHeight", "get").mockReturnValue(480);
-  kernel = makeKernel();
-  widget = mountOn(kernel);
-  await settle();
-});
-afterEach(() => {
-  widget.close();
-  vi.restoreAllMocks();
+mountedForEach((mounted, fake) => {
+  widget = mounted;
+  kernel = fake;
 });
 
 function proposal(id: string, box: BoxTuple, score: number): ProposalTrait {

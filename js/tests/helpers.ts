@@ -70,3 +70,23 @@ export function mountOn(kernel: FakeKernel): Mounted {
 export async function settle(): Promise<void> {
   for (let i = 0; i < 3; i++) await new Promise((done) => requestAnimationFrame(() => done(null)));
 }
+
+/**
+ * Before each test a widget whose stage measures 640 x 480, so that the picture of 64 x 48 fits it; the
+ * simulated page has no layout. After each it is closed.
+ */
+export function mountedForEach(take: (widget: Mounted, kernel: FakeKernel) => void): void {
+  let mounted: Mounted;
+  beforeEach(async () => {
+    vi.spyOn(HTMLElement.prototype, "clientWidth", "get").mockReturnValue(640);
+    vi.spyOn(HTMLElement.prototype, "clientHeight", "get").mockReturnValue(480);
+    const kernel = makeKernel();
+    mounted = mountOn(kernel);
+    take(mounted, kernel);
+    await settle();
+  });
+  afterEach(() => {
+    mounted.close();
+    vi.restoreAllMocks();
+  });
+}

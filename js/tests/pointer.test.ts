@@ -1,20 +1,13 @@
 import type { Prompt } from "../src/host/traits";
-import { makeKernel, mountOn, settle, type Mounted } from "./helpers";
+import { makeKernel, mountedForEach, settle, type Mounted } from "./helpers";
 
 // The simulated page has no layout: the stage measures 640 x 480, and the picture of 64 x 48 fits it.
 let widget: Mounted;
 let kernel: ReturnType<typeof makeKernel>;
 
-beforeEach(async () => {
-  vi.spyOn(HTMLElement.prototype, "clientWidth", "get").mockReturnValue(640);
-  vi.spyOn(HTMLElement.prototype, "clientHeight", "get").mockReturnValue(480);
-  kernel = makeKernel();
-  widget = mountOn(kernel);
-  await settle();
-});
-afterEach(() => {
-  widget.close();
-  vi.restoreAllMocks();
+mountedForEach((mounted, fake) => {
+  widget = mounted;
+  kernel = fake;
 });
 
 /** Image coordinates as the page's. */

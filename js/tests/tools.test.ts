@@ -2,22 +2,15 @@ import { simplerLine } from "../src/canvas/tools/lasso";
 import { thinned } from "../src/canvas/tools/brush";
 import { encodeMask } from "../src/codecs/rle";
 import type { AnnotationTrait, Intent, Prompt } from "../src/host/traits";
-import { HEIGHT, makeKernel, mountOn, settle, WIDTH, type Mounted } from "./helpers";
+import { HEIGHT, makeKernel, mountedForEach, settle, WIDTH, type Mounted } from "./helpers";
 
 // The stage measures 640 x 480, and the picture of 64 x 48 fits it.
 let widget: Mounted;
 let kernel: ReturnType<typeof makeKernel>;
 
-beforeEach(async () => {
-  vi.spyOn(HTMLElement.prototype, "clientWidth", "get").mockReturnValue(640);
-  vi.spyOn(HTMLElement.prototype, "clientHeight", "get").mockReturnValue(480);
-  kernel = makeKernel();
-  widget = mountOn(kernel);
-  await settle();
-});
-afterEach(() => {
-  widget.close();
-  vi.restoreAllMocks();
+mountedForEach((mounted, fake) => {
+  widget = mounted;
+  kernel = fake;
 });
 
 function at(x: number, y: number): { clientX: number; clientY: number } {

@@ -1,22 +1,15 @@
 import { LONG_PRESS_MS } from "../src/canvas/pointer";
 import type { Prompt } from "../src/host/traits";
-import { makeKernel, mountOn, settle, type Mounted } from "./helpers";
+import { makeKernel, mountedForEach, settle, type Mounted } from "./helpers";
 
 let widget: Mounted;
 let kernel: ReturnType<typeof makeKernel>;
 
-beforeEach(async () => {
-  vi.spyOn(HTMLElement.prototype, "clientWidth", "get").mockReturnValue(640);
-  vi.spyOn(HTMLElement.prototype, "clientHeight", "get").mockReturnValue(480);
-  kernel = makeKernel();
-  widget = mountOn(kernel);
-  await settle();
+mountedForEach((mounted, fake) => {
+  widget = mounted;
+  kernel = fake;
 });
-afterEach(() => {
-  vi.useRealTimers();
-  widget.close();
-  vi.restoreAllMocks();
-});
+afterEach(() => void vi.useRealTimers());
 
 function point(type: string, x: number, y: number, more: PointerEventInit = {}): void {
   const { scale, originX, originY } = widget.canvas.dataset;

@@ -9,8 +9,20 @@ export const DRAG_DISTANCE = 4;
 /** How near a marker's middle the pointer must be to take it (CSS pixels). */
 export const MARKER_RADIUS = 9;
 
-const hundredths = (value: number, limit: number): number =>
-  Math.min(Math.round(value * 100) / 100, limit);
+/** As fine as anybody points, and short as text. */
+export const hundredths = (value: number): number => Math.round(value * 100) / 100;
+
+const upTo = (limit: number, value: number): number => Math.min(hundredths(value), limit);
+
+/** The point prompt for a place in the image. */
+export function pointOn(spot: Spot, image: Size, label: 0 | 1): PointPrompt {
+  return {
+    type: "point",
+    x: upTo(image.width - 0.01, spot.x),
+    y: upTo(image.height - 0.01, spot.y),
+    label,
+  };
+}
 
 /** The point prompt for a stage place, or null where that lies outside the image. */
 export function pointAt(
@@ -20,13 +32,7 @@ export function pointAt(
   label: 0 | 1,
 ): PointPrompt | null {
   const spot = toImage(view, at);
-  if (!isInside(spot, image)) return null;
-  return {
-    type: "point",
-    x: hundredths(spot.x, image.width - 0.01),
-    y: hundredths(spot.y, image.height - 0.01),
-    label,
-  };
+  return isInside(spot, image) ? pointOn(spot, image, label) : null;
 }
 
 /** The box between two stage places, cut to the image; null where less than a pixel is left. */
@@ -34,7 +40,7 @@ export function boxBetween(view: Viewport, a: Spot, b: Spot, image: Size): BoxPr
   const p = toImage(view, a);
   const q = toImage(view, b);
   const cut = (value: number, limit: number): number =>
-    hundredths(Math.min(Math.max(value, 0), limit), limit);
+    upTo(limit, Math.min(Math.max(value, 0), limit));
   const box: BoxPrompt = {
     type: "box",
     x0: cut(Math.min(p.x, q.x), image.width),

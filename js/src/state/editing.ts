@@ -1,5 +1,6 @@
 // The verbs of the tools: prompts that are drawn, and the work on what is kept.
 import { batch, effect } from "@preact/signals";
+import { hundredths } from "../canvas/prompts";
 import { toImage, toStage, type Spot } from "../canvas/viewport";
 import type {
   AnnotationTrait, AppearanceTrait, BoxTuple, Intent, Prompt, Traits,
@@ -95,8 +96,6 @@ export function regionInSight(view: ViewState, image: { width: number; height: n
     Math.min(image.width, Math.ceil(seen[2] + dx)), Math.min(image.height, Math.ceil(seen[3] + dy)),
   ];
 }
-
-const hundredths = (value: number): number => Math.round(value * 100) / 100;
 
 export function createEditing(store: Store, view: ViewState, messages: Messages): Editing {
   const { tools } = view;

@@ -1,5 +1,6 @@
 // The live preview: what a click under the pointer would answer, before anybody clicks.
 import { effect, signal, type ReadonlySignal } from "@preact/signals";
+import { pointOn } from "../canvas/prompts";
 import { pickFor } from "./level";
 import type { CandidatesTrait, PointPrompt } from "../host/traits";
 import type { Spot } from "../canvas/viewport";
@@ -20,9 +21,6 @@ export interface HoverPreview {
   readonly index: ReadonlySignal<number>;
   dispose(): void;
 }
-
-const hundredths = (value: number, limit: number): number =>
-  Math.min(Math.round(value * 100) / 100, limit - 0.01);
 
 export function createHoverPreview(
   store: Store,
@@ -50,12 +48,7 @@ export function createHoverPreview(
     const spot = wanted();
     const image = store.image.peek();
     if (!spot || !image || running) return;
-    const asked = decoder!.preview({
-      type: "point",
-      x: hundredths(spot.x, image.width),
-      y: hundredths(spot.y, image.height),
-      label: 1,
-    });
+    const asked = decoder!.preview(pointOn(spot, image, 1));
     if (!asked) return;
     running = true;
     const mine = turn;
