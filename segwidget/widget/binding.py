@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import traitlets
 
@@ -28,6 +28,24 @@ PAGE_WRITES = ("prompts", "request", "picked", "label", "appearance", "level", "
 MAX_SHOWN = 16
 
 
+class Start(NamedTuple):
+    """What a widget starts with.
+
+    Attributes:
+        image: the image.
+        session: the work on it.
+        model: see :class:`Predictor`.
+        computing: where, and in which precision.
+        height: of the picture in the cell, in CSS pixels.
+    """
+
+    image: Image
+    session: Session
+    model: str | Path
+    computing: Computing
+    height: int
+
+
 class SessionWidget(SegmenterTraits):
     """The widget without its verbs: whatever changes, by Python, a page or undo, goes one way.
 
@@ -35,27 +53,18 @@ class SessionWidget(SegmenterTraits):
     is asked where the draft has changed, at once for Python, on the worker's thread for a page.
 
     Args:
-        image: the image.
-        session: the work on it.
-        model: see :class:`Predictor`.
-        computing: where, and in which precision.
-        height: of the picture in the cell, in CSS pixels.
+        start: see :class:`Start`.
 
     Raises:
         ModelError: no such model.
     """
 
-    def __init__(
-        self,
-        image: Image,
-        session: Session,
-        model: str | Path,
-        computing: Computing,
-        height: int,
-    ) -> None:
-        self._session = session
+    def __init__(self, start: Start) -> None:
+        image, self._session = start.image, start.session
         self._lock = threading.RLock()  # of session and traits
-        self._answerer = Answerer(image, model, computing, self._set_status, self._report)
+        self._answerer = Answerer(
+            image, start.model, start.computing, self._set_status, self._report
+        )
         self._shown: dict[str, Answer] = {}  # by request, the newest last
         self._answered = ""  # the request that the present candidates answer
         self._began: float | None = None  # when the draft was
@@ -69,7 +78,7 @@ class SessionWidget(SegmenterTraits):
             "status", status("loading", self._answerer.model_name, "Loading the model …")
         )
         self._publish()
-        super().__init__(height=height)
+        super().__init__(height=start.height)
         self.on_msg(self._on_message)
 
     def __setattr__(self, name: str, value: Any) -> None:

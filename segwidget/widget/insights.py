@@ -6,7 +6,6 @@ import io
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image as PILImage
 
 from segwidget.annotation.history import Draft
-from segwidget.annotation.session import Session
 from segwidget.errors import ModelError, PromptError, SegwidgetError
 from segwidget.inference.insight import (
     OUTPUT_TOKENS,
@@ -24,10 +22,9 @@ from segwidget.inference.insight import (
     prompt_attention,
 )
 from segwidget.inference.region import Region
-from segwidget.media.image import Image
 from segwidget.widget import threads
-from segwidget.widget.answerer import Answerer, Computing
-from segwidget.widget.binding import SessionWidget
+from segwidget.widget.answerer import Answerer
+from segwidget.widget.binding import SessionWidget, Start
 
 KINDS = ("pca", "attention")
 
@@ -54,11 +51,7 @@ class InsightsWidget(SessionWidget):
     """A widget that shows the image's embedding and the attention to the draft's prompts.
 
     Args:
-        image: see :class:`SessionWidget`, as for all others.
-        session: likewise.
-        model: likewise.
-        computing: where, and in which precision.
-        height: likewise.
+        start: see :class:`Start`.
     """
 
     insight = traitlets.Dict(
@@ -68,17 +61,10 @@ class InsightsWidget(SessionWidget):
         help="A picture of what the model does, made when a page asks for it.",
     ).tag(sync=True, echo_update=False)
 
-    def __init__(
-        self,
-        image: Image,
-        session: Session,
-        model: str | Path,
-        computing: Computing,
-        height: int,
-    ) -> None:
+    def __init__(self, start: Start) -> None:
         self._asked_insights: list[str] = []  # kinds that wait to be made, each once
         self._insight_thread: threading.Thread | None = None
-        super().__init__(image, session, model, computing, height)
+        super().__init__(start)
 
     def embedding_pca(self) -> NDArray[np.uint8]:
         """The image embedding's first three principal components as colors.

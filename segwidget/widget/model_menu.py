@@ -9,12 +9,10 @@ from typing import Any
 
 import traitlets
 
-from segwidget.annotation.session import Session
 from segwidget.errors import ModelError
 from segwidget.inference.registry import MODELS, ModelRow, is_cached
-from segwidget.media.image import Image
-from segwidget.widget.answerer import Answerer, Computing, status
-from segwidget.widget.binding import SessionWidget
+from segwidget.widget.answerer import Answerer, status
+from segwidget.widget.binding import SessionWidget, Start
 from segwidget.widget.fetch import Fetch
 from segwidget.widget.model_entries import ModelTrait, entry_of, entry_of_own, name_of
 
@@ -26,11 +24,7 @@ class ModelWidget(SessionWidget):
     asked anew. Where loading fails, the present one just goes on.
 
     Args:
-        image: see :class:`SessionWidget`, as for all others.
-        session: likewise.
-        model: likewise.
-        computing: where, and in which precision.
-        height: likewise.
+        start: see :class:`Start`.
     """
 
     model = ModelTrait(
@@ -45,16 +39,9 @@ class ModelWidget(SessionWidget):
         read_only=True, help="How far the present or last download is, and of which model."
     ).tag(sync=True)
 
-    def __init__(
-        self,
-        image: Image,
-        session: Session,
-        model: str | Path,
-        computing: Computing,
-        height: int,
-    ) -> None:
-        self._model: str | Path = ModelTrait().validate(None, model)  # which answers now
-        self._computing = computing
+    def __init__(self, start: Start) -> None:
+        self._model: str | Path = ModelTrait().validate(None, start.model)  # which answers now
+        self._computing = start.computing
         self._changing: Answerer | None = None  # is being loaded, to take over
         self._fetch: Fetch | None = None
         self._wanted = ""  # the name of the model that is used as soon as it has been fetched
@@ -63,7 +50,7 @@ class ModelWidget(SessionWidget):
         self.set_trait("model", self._model)
         self.set_trait("download", progress("", 0, 0, "idle"))
         self._list_models()
-        super().__init__(image, session, self._model, computing, height)
+        super().__init__(start._replace(model=self._model))
         self._present_status = dict(self.status)
 
     # What a page and Python ask.

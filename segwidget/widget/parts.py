@@ -18,16 +18,13 @@ from weakref import WeakKeyDictionary
 
 import traitlets
 
-from segwidget.annotation.session import Session
 from segwidget.errors import ModelError
 from segwidget.inference.decoder_graph import decoder_graphs, tensor_shapes
 from segwidget.inference.models import Model
 from segwidget.inference.predictor import Predictor
 from segwidget.inference.preprocessing import Frame
-from segwidget.media.image import Image
 from segwidget.widget import threads
-from segwidget.widget.answerer import Computing
-from segwidget.widget.binding import SessionWidget
+from segwidget.widget.binding import SessionWidget, Start
 
 STATIC = Path(__file__).parents[1] / "static" / "decode"
 #: Bytes of a piece: messages between kernel and page should stay small.
@@ -103,11 +100,7 @@ class PartsWidget(SessionWidget):
     """A widget that lets its page answer prompts itself.
 
     Args:
-        image: see :class:`SessionWidget`, as for all others.
-        session: likewise.
-        model: likewise.
-        computing: likewise.
-        height: likewise.
+        start: see :class:`Start`.
     """
 
     decoder = traitlets.Dict(
@@ -117,17 +110,10 @@ class PartsWidget(SessionWidget):
         help="What a page needs to answer prompts itself; None where only the kernel can.",
     ).tag(sync=True, echo_update=False)
 
-    def __init__(
-        self,
-        image: Image,
-        session: Session,
-        model: str | Path,
-        computing: Computing,
-        height: int,
-    ) -> None:
+    def __init__(self, start: Start) -> None:
         self._bundles: deque[Bundle] = deque(maxlen=MAX_BUNDLES)
         self._offers = 0  # counts them, so that one that is late is dropped
-        super().__init__(image, session, model, computing, height)
+        super().__init__(start)
 
     def send_part(self, key: str, piece: int) -> None:
         """Send the page one piece of a part that ``decoder`` names.

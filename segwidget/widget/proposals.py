@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import traitlets
 
 from segwidget.annotation import checks
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
-from segwidget.annotation.session import Session
 from segwidget.errors import AnnotationError, ClosedError, PromptError
 from segwidget.inference.everything import EverythingSettings, Proposal
 from segwidget.inference.models import Model
-from segwidget.media.image import Image
 from segwidget.widget import protocol
-from segwidget.widget.answerer import Answer, Computing
-from segwidget.widget.binding import SessionWidget
+from segwidget.widget.answerer import Answer
+from segwidget.widget.binding import SessionWidget, Start
 from segwidget.widget.findings import Findings, proposal_id, proposals_to_json, sent
 from segwidget.widget.proposer import Run
 
@@ -41,11 +38,7 @@ class ProposalsWidget(SessionWidget):
     a step; what duplicates a kept mask is no longer proposed, for as long as that is kept.
 
     Args:
-        image: see :class:`SessionWidget`, as for all others.
-        session: likewise.
-        model: likewise.
-        computing: where, and in which precision.
-        height: likewise.
+        start: see :class:`Start`.
     """
 
     proposals = traitlets.Tuple(
@@ -70,18 +63,11 @@ class ProposalsWidget(SessionWidget):
         help="How everything mode looks, unless it is told otherwise; what the page's button does.",
     )
 
-    def __init__(
-        self,
-        image: Image,
-        session: Session,
-        model: str | Path,
-        computing: Computing,
-        height: int,
-    ) -> None:
+    def __init__(self, start: Start) -> None:
         self._findings = Findings()
         self._run: Run | None = None  # under way
         self.set_trait("everything_run", _run_state("idle"))
-        super().__init__(image, session, model, computing, height)
+        super().__init__(start)
 
     # What a page and Python ask.
 

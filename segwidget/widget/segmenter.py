@@ -18,6 +18,7 @@ from segwidget.errors import AnnotationError
 from segwidget.inference.network import Precision
 from segwidget.media.image import ImageSource, open_image
 from segwidget.widget.answerer import Answer, Computing
+from segwidget.widget.binding import Start
 from segwidget.widget.boxes import BoxesWidget
 from segwidget.widget.cells import CellRun, Places, current_cell_run
 from segwidget.widget.editing import EditingWidget
@@ -104,7 +105,7 @@ class Segmenter(
         Annotations(session.annotations, ImageInfo.of(opened))  # refuses those of another size
         self._kept: dict[str, Annotation] = {}  # the newest, by its request
         self.made_in: CellRun | None = current_cell_run()
-        super().__init__(opened, session, model, Computing(device, precision), height)
+        super().__init__(Start(opened, session, model, Computing(device, precision), height))
         old = _places.take(self, opened.sha256)
         if old is None:
             self._answerer.start()

@@ -5,16 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict, deque
-from pathlib import Path
 from typing import Any, TypeAlias
 
-from segwidget.annotation.session import Session
 from segwidget.errors import ImageError
-from segwidget.media.image import Image
 from segwidget.media.pyramid import Tile, cut_tile, encode_tile
 from segwidget.widget import threads
-from segwidget.widget.answerer import Computing
-from segwidget.widget.binding import SessionWidget
+from segwidget.widget.binding import SessionWidget, Start
 
 #: Encoded tiles that are kept, in bytes.
 CACHE_BYTES = 64_000_000
@@ -30,26 +26,15 @@ class TilesWidget(SessionWidget):
     """A widget that shows a large image as sharply as it is.
 
     Args:
-        image: see :class:`SessionWidget`, as for all others.
-        session: likewise.
-        model: likewise.
-        computing: likewise.
-        height: likewise.
+        start: see :class:`Start`.
     """
 
-    def __init__(
-        self,
-        image: Image,
-        session: Session,
-        model: str | Path,
-        computing: Computing,
-        height: int,
-    ) -> None:
+    def __init__(self, start: Start) -> None:
         self._tiles = TileCache()
         self._tiles_wanted: deque[Place] = deque()
         self._tiles_lock = threading.Lock()  # of what is wanted, and of who makes it
         self._tiles_thread: threading.Thread | None = None
-        super().__init__(image, session, model, computing, height)
+        super().__init__(start)
 
     def send_tile(self, level: int, column: int, row: int) -> None:
         """Send the page one tile of the image, soon; for one that is not there an ``error``.
