@@ -31,14 +31,7 @@ def checked_boxes(boxes: Iterable[Box | Iterable[float]], width: int, height: in
     """
     checked = []
     for box in boxes:
-        if not isinstance(box, Box):
-            edges = tuple(box)
-            if len(edges) != 4:
-                raise PromptError(
-                    f"A box has {len(edges)} edges; expected (x0, y0, x1, y1) in pixels."
-                )
-            box = Box(*edges)
-        checked.append(box.clipped(width, height))
+        checked.append(Box.of(box).clipped(width, height))
         if len(checked) > MAX_BOXES:
             raise PromptError(
                 f"There are more than {MAX_BOXES} boxes. Ask for the best of them first."

@@ -96,6 +96,26 @@ class Box:
                     f"{low} < {high}. For a single place, use Point(x, y)."
                 )
 
+    @classmethod
+    def of(cls, edges: Box | Iterable[float], what: str = "box") -> Box:
+        """A box from its four edges; one that is a box already is answered as it is.
+
+        Args:
+            edges: ``(x0, y0, x1, y1)`` in pixels.
+            what: what the box is, as errors call it.
+
+        Raises:
+            PromptError: another number of edges, or an impossible box.
+        """
+        if isinstance(edges, Box):
+            return edges
+        given = tuple(edges)
+        if len(given) != 4:
+            raise PromptError(
+                f"A {what} has {len(given)} edges; expected (x0, y0, x1, y1) in pixels."
+            )
+        return cls(*given)
+
     def clipped(self, width: float, height: float) -> Box:
         """The part of the box within an image of that size.
 

@@ -41,14 +41,7 @@ class Region:
         Raises:
             PromptError: no box, or one outside the image.
         """
-        if not isinstance(box, Box):
-            edges = tuple(box)
-            if len(edges) != 4:
-                raise PromptError(
-                    f"A region has {len(edges)} edges; expected (x0, y0, x1, y1) in pixels."
-                )
-            box = Box(*edges)
-        inner = box.clipped(width, height)
+        inner = Box.of(box, "region").clipped(width, height)
         x0, x1 = _grown(inner.x0, inner.x1, width)
         y0, y1 = _grown(inner.y0, inner.y1, height)
         whole = (x0, y0, x1, y1) == (0, 0, width, height)
