@@ -1,0 +1,1 @@
+"""The data engine: its stages over a project, and bulk runs."""
