@@ -1,0 +1,545 @@
+"""The store: a project's annotations in one file, each step safe before it is confirmed."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, get_args
+
+from segwidget.annotation import checks, store_values
+from segwidget.annotation.annotation import Annotation, ImageInfo
+from segwidget.annotation.labels import LabelSet, LabelsLike
+from segwidget.annotation.places import new_places
+from segwidget.annotation.store_schema import BUSY_SECONDS, explained, open_database
+from segwidget.annotation.store_values import Status, Step
+from segwidget.errors import ClosedError, LabelError, StoreError
+
+MAX_REMEMBERED = 16  # images whose annotations are not read anew for each commit
+
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+
+class ConflictError(StoreError):
+    """Somebody else has changed an image's annotations in the meantime."""
+
+
+class _Known(NamedTuple):
+    """What an image had at a revision; annotations and places in order."""
+
+    revision: int
+    annotations: tuple[Annotation, ...]
+    places: tuple[int, ...]
+
+
+class Store:
+    """Labels, images and annotations of a project in one SQLite file.
+
+        with Store("street/segwidget.db") as store:
+            store.add_images([("a.jpg", None)])
+            store.commit("a.jpg", [Annotation.from_mask(mask, label="car")])
+
+    When a method that writes returns, what it wrote survives a killed process and a power failure;
+    when it raises, nothing was changed. Several stores, also of several processes, may use one
+    file. Safe for threads. Images are known by keys, which are only ever text to a store.
+
+    Args:
+        path: of the file, made where there is none; its folder must be there.
+        author: who works, for :meth:`steps`.
+        busy_seconds: how long to wait for whoever else writes.
+
+    Raises:
+        StoreError: it cannot be opened: no such folder, a read-only one, a file that is damaged, of
+            a newer version, or no store. The file is as it was.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        *,
+        author: str = "",
+        busy_seconds: float = BUSY_SECONDS,
+    ) -> None:
+        self._path = Path(path)
+        self.author = author
+        self._lock = threading.RLock()
+        opened = open_database(self._path, busy_seconds)
+        self._connection: sqlite3.Connection | None = opened.connection
+        self._journal, self._remark = opened.journal, opened.remark
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+
+    @property
+    def path(self) -> Path:
+        """The file, as it was given."""
+        return self._path
+
+    @property
+    def journal(self) -> str:
+        """ "wal", or "delete" where the drive does not allow a write-ahead log."""
+        return self._journal
+
+    @property
+    def remark(self) -> str:
+        """What a person should know of the drive, in a sentence; "" where all is well."""
+        return self._remark
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._connection is None
+
+    def close(self) -> None:
+        """Let go of the file; closing twice is fine."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Store({str(self._path)!r})"
+
+    # Labels.
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether labels were ever set; until then they are the one label "object"."""
+        return self._setting("labels") is not None
+
+    @property
+    def labels(self) -> LabelSet:
+        """The labels of the project.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        text = self._setting("labels")
+        return LabelSet.of() if text is None else self._decoded(store_values.labels_of, text)
+
+    def set_labels(self, labels: LabelsLike) -> None:
+        """Replace the labels.
+
+        Args:
+            labels: anything that `LabelSet.of` takes.
+
+        Raises:
+            LabelError: labels that cannot be used, or one that annotations have would be gone.
+            StoreError: it cannot be written; nothing was changed.
+        """
+        new = LabelSet.of(labels)
+        with self._transaction() as run:
+            used = self._label_counts(run)
+            lost = [f"{name!r} ({count})" for name, count in used.items() if name not in new.names]
+            if lost:
+                raise LabelError(
+                    f"Annotations have labels that the new ones lack: {', '.join(lost)}. Leave "
+                    "these in, rename them with rename_label, or relabel the annotations first."
+                )
+            self._write_labels(run, new)
+
+    def rename_label(self, old: str, new: str) -> None:
+        """Rename a label, also in all annotations that have it.
+
+        Raises:
+            LabelError: no such label, or the new name is taken or cannot be used.
+            StoreError: it cannot be written; nothing was changed.
+        """
+        with self._transaction() as run:
+            labels = self.labels
+            renamed = labels.rename(old, new)
+            name = renamed[labels.names.index(old)].name
+            run(
+                "UPDATE images SET revision = revision + 1 "
+                "WHERE number IN (SELECT image FROM annotations WHERE label = ?)",
+                (old,),
+            )
+            changed = run("UPDATE annotations SET label = ? WHERE label = ?", (name, old)).rowcount
+            self._write_labels(run, renamed)
+            self._log(run, None, Step("", f"rename {old} to {name}", changed=changed))
+
+    # Images.
+
+    def add_images(self, infos: Iterable[tuple[str, ImageInfo | None]]) -> None:
+        """Add images at the end; those that are there stay, and learn what was unknown of them.
+
+        Args:
+            infos: of each its key, such as a relative name, and what is known of it.
+
+        Raises:
+            StoreError: a key that is no text; or it cannot be written. No image was added.
+        """
+        rows = [
+            (store_values.checked_key(key), None if info is None else store_values.info_text(info))
+            for key, info in infos
+        ]
+        with self._transaction() as run:
+            for row in rows:
+                run(
+                    "INSERT INTO images (key, info) VALUES (?, ?) "
+                    "ON CONFLICT (key) DO UPDATE SET info = COALESCE(info, excluded.info) "
+                    "WHERE info IS NULL AND excluded.info IS NOT NULL",
+                    row,
+                )
+
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all images, in the order in which they were added."""
+        return tuple(key for (key,) in self._read("SELECT key FROM images ORDER BY number"))
+
+    def __contains__(self, key: object) -> bool:
+        """Whether there is an image of this key."""
+        return isinstance(key, str) and bool(
+            self._read("SELECT 1 FROM images WHERE key = ?", (key,))
+        )
+
+    def info(self, key: str) -> ImageInfo | None:
+        """What is known of an image; None where that is nothing.
+
+        Raises:
+            StoreError: no such image.
+        """
+        (text,) = self._image(key, "info")
+        return None if text is None else self._decoded(store_values.info_of, text)
+
+    def set_info(self, key: str, info: ImageInfo) -> None:
+        """Say what is known of an image.
+
+        Raises:
+            StoreError: no such image, or it cannot be written.
+        """
+        with self._transaction() as run:
+            self._image(key, "number")
+            text = store_values.info_text(info)
+            run("UPDATE images SET info = ? WHERE key = ?", (text, key))
+
+    def status(self, key: str) -> str:
+        """How far an image is: "todo", "done", "accepted" or "rejected".
+
+        Raises:
+            StoreError: no such image.
+        """
+        return str(self._image(key, "status")[0])
+
+    def set_status(self, key: str, status: Status) -> None:
+        """Say how far an image is.
+
+        Raises:
+            StoreError: no such image, another word, or it cannot be written.
+        """
+        if status not in STATUSES:
+            raise StoreError(
+                f"The status of an image is {status!r}; expected one of {', '.join(STATUSES)}."
+            )
+        with self._transaction() as run:
+            (number,) = self._image(key, "number")
+            run("UPDATE images SET status = ? WHERE number = ?", (status, number))
+            self._log(run, number, Step(key, status))
+
+    def statuses(self) -> dict[str, str]:
+        """How far each image is, by key, in order."""
+        return dict(self._read("SELECT key, status FROM images ORDER BY number"))
+
+    # Annotations.
+
+    def annotations(self, key: str) -> tuple[Annotation, ...]:
+        """The annotations of an image, the frontmost last.
+
+        Raises:
+            StoreError: no such image, or the file cannot be read.
+        """
+        with self._lock:
+            return self._present(key).annotations
+
+    def counts(self) -> dict[str, int]:
+        """How many annotations images have, by key, in order; those that have none are left out."""
+        return dict(
+            self._read(
+                "SELECT key, n FROM images JOIN (SELECT image, COUNT(*) AS n FROM annotations "
+                "GROUP BY image) ON image = number ORDER BY number"
+            )
+        )
+
+    def commit(
+        self,
+        key: str,
+        after: Iterable[Annotation],
+        *,
+        before: Iterable[Annotation] | None = None,
+        labels: LabelSet | None = None,
+        step: str = "",
+    ) -> None:
+        """Make an image's annotations the given ones; only what differs is written.
+
+        Args:
+            key: of the image.
+            after: all of its annotations, the frontmost last.
+            before: those that the caller knows. Where the store has others, somebody else has
+                changed them, and nothing is written.
+            labels: the labels, where they change too. Those that annotations of other images have
+                stay, and those of `after` are added.
+            step: what was done, for :meth:`steps`.
+
+        Raises:
+            AnnotationError: an id twice, or a mask that is not of the image's size.
+            ConflictError: the store has others than `before`; nothing was changed.
+            StoreError: no such image, or it cannot be written; nothing was changed.
+        """
+        items = store_values.checked_items(after)
+        expected = None if before is None else tuple(before)
+        with self._transaction() as run:
+            number, revision = self._image(key, "number, revision")
+            present = self._present(key)
+            if expected is not None and expected != present.annotations:
+                raise ConflictError(
+                    f"Another notebook has changed the annotations of {key!r} in the meantime: "
+                    f"there are {len(present.annotations)} now. Nothing was overwritten, and the "
+                    "last step was not saved. Open the image again to go on from what is there."
+                )
+            known = dict(zip((a.id for a in present.annotations), present.annotations, strict=True))
+            changed = [item for item in items if known.get(item.id) != item]
+            if changed:
+                store_values.check_sizes(changed, self.info(key))
+            places = self._write_items(run, number, present, items, changed)
+            self._write_labels_of(run, changed, labels)
+            left = {item.id for item in items}
+            added = sum(item.id not in known for item in changed)
+            done = Step(
+                key,
+                step,
+                added=added,
+                changed=len(changed) - added,
+                removed=sum(id_ not in left for id_ in known),
+                seconds=store_values.seconds_spent(changed, known),
+            )
+            if items == present.annotations and labels is None:
+                return
+            run("UPDATE images SET revision = revision + 1 WHERE number = ?", (number,))
+            self._log(run, number, done)
+        self._remember(key, _Known(revision + 1, items, places))
+
+    def steps(self, key: str | None = None) -> list[Step]:
+        """What was done, the oldest first.
+
+        Args:
+            key: of an image; by default of all.
+        """
+        where, values = ("", ()) if key is None else ("WHERE key = ?", (key,))
+        rows = self._read(
+            "SELECT COALESCE(key, ''), name, author, at, seconds, added, changed, removed "
+            f"FROM steps LEFT JOIN images ON images.number = steps.image {where} "
+            "ORDER BY steps.number",
+            values,
+        )
+        return [Step(*row) for row in rows]
+
+    # Small values of others.
+
+    def get_meta(self, name: str, default: Any = None) -> Any:
+        """A value that `set_meta` has written; `default` where there is none."""
+        rows = self._read("SELECT value FROM meta WHERE name = ?", (name,))
+        return self._decoded(json.loads, rows[0][0]) if rows else default
+
+    def set_meta(self, name: str, value: Any) -> None:
+        """Keep a small value, such as how far some work is.
+
+        Args:
+            name: what to find it by.
+            value: anything that JSON holds.
+
+        Raises:
+            StoreError: a value that JSON does not hold, or it cannot be written.
+        """
+        text = store_values.json_text(name, value)
+        with self._transaction() as run:
+            run("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, text))
+
+    def backup(self, path: str | PathLike[str]) -> Path:
+        """Write a copy of all that is there, also while somebody works.
+
+        Raises:
+            StoreError: the file is there already, or cannot be written.
+        """
+        target = Path(path)
+        if target.exists():
+            raise StoreError(
+                f"{str(target)!r} is there already; a copy overwrites nothing. Choose another name."
+            )
+        with self._lock:
+            source = self._require_open()
+            try:
+                copy = sqlite3.connect(target)
+                try:
+                    source.backup(copy)
+                finally:
+                    copy.close()
+            except sqlite3.Error as error:
+                with suppress(OSError):
+                    target.unlink(missing_ok=True)
+                raise explained(error, target) from error
+        return target
+
+    # How it is done.
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """One transaction; whatever is raised inside takes all of it back."""
+        with self._lock:
+            connection = self._require_open()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection.execute
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:  # which a full disk may have ended already
+                        connection.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise explained(error, self._path) from error
+            except UnicodeEncodeError as error:
+                raise StoreError(
+                    f"A text cannot be kept: {error.object[:40]!r} holds half a character. Nothing "
+                    "was changed. Write it anew."
+                ) from error
+
+    def _read(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        with self._lock:
+            try:
+                return self._require_open().execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                raise explained(error, self._path) from error
+
+    def _require_open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise ClosedError(f"The store {str(self._path)!r} is closed. Open it again.")
+        return self._connection
+
+    def _image(self, key: str, columns: str) -> tuple[Any, ...]:
+        rows = self._read(
+            f"SELECT {columns} FROM images WHERE key = ?", (store_values.checked_key(key),)
+        )
+        if not rows:
+            raise StoreError(
+                f"There is no image {key!r} in {str(self._path)!r}. Add it with add_images, or "
+                "check the spelling; keys() has all."
+            )
+        row: tuple[Any, ...] = rows[0]
+        return row
+
+    def _present(self, key: str) -> _Known:
+        """An image's annotations, read anew only where somebody has changed them."""
+        number, revision = self._image(key, "number, revision")
+        known = self._known.get(key)
+        if known is None or known.revision != revision:
+            # One statement sees one state, and the revision of that very state.
+            rows = self._read(
+                "SELECT revision, place, id, label, data FROM images "
+                "LEFT JOIN annotations ON image = number WHERE number = ? ORDER BY place",
+                (number,),
+            )
+            revision = rows[0][0]
+            rows = [row for row in rows if row[1] is not None]
+            items = tuple(self._decoded(store_values.annotation_of, *row[2:]) for row in rows)
+            known = _Known(revision, items, tuple(row[1] for row in rows))
+        self._remember(key, known)
+        return known
+
+    def _remember(self, key: str, known: _Known) -> None:
+        self._known[key] = known
+        self._known.move_to_end(key)
+        while len(self._known) > MAX_REMEMBERED:
+            self._known.popitem(last=False)
+
+    def _write_items(
+        self,
+        run: Callable[..., sqlite3.Cursor],
+        number: int,
+        present: _Known,
+        items: tuple[Annotation, ...],
+        changed: list[Annotation],
+    ) -> tuple[int, ...]:
+        """Write what differs, and answer the new places."""
+        old = dict(zip((a.id for a in present.annotations), present.places, strict=True))
+        left = {item.id for item in items}
+        for id_ in old.keys() - left:
+            run("DELETE FROM annotations WHERE image = ? AND id = ?", (number, id_))
+        places = new_places([old.get(item.id) for item in items])
+        rewritten = {item.id for item in changed}
+        for item, place in zip(items, places, strict=True):
+            if item.id in rewritten:
+                run(
+                    "INSERT INTO annotations (image, id, place, label, data) "
+                    "VALUES (?, ?, ?, ?, ?) ON CONFLICT (image, id) DO UPDATE SET "
+                    "place = excluded.place, label = excluded.label, data = excluded.data",
+                    (number, item.id, place, item.label, store_values.annotation_text(item)),
+                )
+            elif old[item.id] != place:
+                run(
+                    "UPDATE annotations SET place = ? WHERE image = ? AND id = ?",
+                    (place, number, item.id),
+                )
+        return tuple(places)
+
+    def _write_labels_of(
+        self, run: Callable[..., sqlite3.Cursor], changed: list[Annotation], new: LabelSet | None
+    ) -> None:
+        present = self.labels if self.has_labels else None
+        wanted = present if new is None else new
+        used = dict.fromkeys(item.label for item in changed)
+        if new is not None:
+            used = dict.fromkeys([*used, *self._label_counts(run)])
+        missing = [name for name in used if wanted is None or name not in wanted.names]
+        if wanted is None:
+            if missing:
+                self._write_labels(run, LabelSet.of(missing))
+            return
+        for name in missing:
+            if present is not None and name in present.names:
+                wanted = LabelSet.of([*wanted, present[present.names.index(name)]])
+            else:
+                wanted = wanted.add(name)
+        if wanted != present:
+            self._write_labels(run, wanted)
+
+    def _write_labels(self, run: Callable[..., sqlite3.Cursor], labels: LabelSet) -> None:
+        text = store_values.labels_text(labels)
+        run("INSERT OR REPLACE INTO settings (name, value) VALUES ('labels', ?)", (text,))
+
+    def _label_counts(self, run: Callable[..., sqlite3.Cursor]) -> dict[str, int]:
+        return dict(run("SELECT label, COUNT(*) FROM annotations GROUP BY label").fetchall())
+
+    def _log(self, run: Callable[..., sqlite3.Cursor], number: int | None, step: Step) -> None:
+        run(
+            "INSERT INTO steps (image, name, author, at, seconds, added, changed, removed) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (number, step.name, self.author, checks.now(), *step[4:]),
+        )
+
+    def _setting(self, name: str) -> str | None:
+        rows = self._read("SELECT value FROM settings WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
+
+    def _decoded(self, decode: Callable[..., Any], *texts: str) -> Any:
+        """Decode what the file holds; what is no such thing is damage, and said so."""
+        try:
+            return decode(*texts)
+        except Exception as error:
+            raise StoreError(
+                f"{str(self._path)!r} is damaged, or a newer segwidget has written to it: {error} "
+                "It was left as it is. Install the newest segwidget, or put a copy back."
+            ) from error
