@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
 from os import PathLike
-from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, TypeAlias, get_args
 
 from segwidget.annotation import checks, store_values
 from segwidget.annotation.annotation import Annotation, ImageInfo
 from segwidget.annotation.labels import LabelSet, LabelsLike
 from segwidget.annotation.places import new_places
-from segwidget.annotation.store_schema import BUSY_SECONDS, explained, open_database
+from segwidget.annotation.store_file import StoreFile
+from segwidget.annotation.store_schema import BUSY_SECONDS
 from segwidget.annotation.store_values import Status, Step
-from segwidget.errors import ClosedError, LabelError, StoreError
+from segwidget.errors import LabelError, StoreError
 
 MAX_REMEMBERED = 16  # images whose annotations are not read anew for each commit
+
+#: Runs a statement.
+Run: TypeAlias = Callable[..., sqlite3.Cursor]
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 
@@ -38,7 +37,7 @@ class _Known(NamedTuple):
     places: tuple[int, ...]
 
 
-class Store:
+class Store(StoreFile):
     """Labels, images and annotations of a project in one SQLite file.
 
         with Store("street/segwidget.db") as store:
@@ -66,54 +65,8 @@ class Store:
         author: str = "",
         busy_seconds: float = BUSY_SECONDS,
     ) -> None:
-        self._path = Path(path)
-        self.author = author
-        self._lock = threading.RLock()
-        opened = open_database(self._path, busy_seconds)
-        self._connection: sqlite3.Connection | None = opened.connection
-        self._journal, self._remark = opened.journal, opened.remark
+        super().__init__(path, author, busy_seconds)
         self._known: OrderedDict[str, _Known] = OrderedDict()
-
-    @property
-    def path(self) -> Path:
-        """The file, as it was given."""
-        return self._path
-
-    @property
-    def journal(self) -> str:
-        """ "wal", or "delete" where the drive does not allow a write-ahead log."""
-        return self._journal
-
-    @property
-    def remark(self) -> str:
-        """What a person should know of the drive, in a sentence; "" where all is well."""
-        return self._remark
-
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed."""
-        return self._connection is None
-
-    def close(self) -> None:
-        """Let go of the file; closing twice is fine."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"Store({str(self._path)!r})"
 
     # Labels.
 
@@ -347,87 +300,7 @@ class Store:
         )
         return [Step(*row) for row in rows]
 
-    # Small values of others.
-
-    def get_meta(self, name: str, default: Any = None) -> Any:
-        """A value that `set_meta` has written; `default` where there is none."""
-        rows = self._read("SELECT value FROM meta WHERE name = ?", (name,))
-        return self._decoded(json.loads, rows[0][0]) if rows else default
-
-    def set_meta(self, name: str, value: Any) -> None:
-        """Keep a small value, such as how far some work is.
-
-        Args:
-            name: what to find it by.
-            value: anything that JSON holds.
-
-        Raises:
-            StoreError: a value that JSON does not hold, or it cannot be written.
-        """
-        text = store_values.json_text(name, value)
-        with self._transaction() as run:
-            run("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, text))
-
-    def backup(self, path: str | PathLike[str]) -> Path:
-        """Write a copy of all that is there, also while somebody works.
-
-        Raises:
-            StoreError: the file is there already, or cannot be written.
-        """
-        target = Path(path)
-        if target.exists():
-            raise StoreError(
-                f"{str(target)!r} is there already; a copy overwrites nothing. Choose another name."
-            )
-        with self._lock:
-            source = self._require_open()
-            try:
-                copy = sqlite3.connect(target)
-                try:
-                    source.backup(copy)
-                finally:
-                    copy.close()
-            except sqlite3.Error as error:
-                with suppress(OSError):
-                    target.unlink(missing_ok=True)
-                raise explained(error, target) from error
-        return target
-
     # How it is done.
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        """One transaction; whatever is raised inside takes all of it back."""
-        with self._lock:
-            connection = self._require_open()
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield connection.execute
-                    connection.execute("COMMIT")
-                except BaseException:
-                    if connection.in_transaction:  # which a full disk may have ended already
-                        connection.execute("ROLLBACK")
-                    raise
-            except sqlite3.Error as error:
-                raise explained(error, self._path) from error
-            except UnicodeEncodeError as error:
-                raise StoreError(
-                    f"A text cannot be kept: {error.object[:40]!r} holds half a character. Nothing "
-                    "was changed. Write it anew."
-                ) from error
-
-    def _read(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        with self._lock:
-            try:
-                return self._require_open().execute(sql, values).fetchall()
-            except sqlite3.Error as error:
-                raise explained(error, self._path) from error
-
-    def _require_open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            raise ClosedError(f"The store {str(self._path)!r} is closed. Open it again.")
-        return self._connection
 
     def _image(self, key: str, columns: str) -> tuple[Any, ...]:
         rows = self._read(
@@ -467,7 +340,7 @@ class Store:
 
     def _write_items(
         self,
-        run: Callable[..., sqlite3.Cursor],
+        run: Run,
         number: int,
         present: _Known,
         items: tuple[Annotation, ...],
@@ -495,9 +368,7 @@ class Store:
                 )
         return tuple(places)
 
-    def _write_labels_of(
-        self, run: Callable[..., sqlite3.Cursor], changed: list[Annotation], new: LabelSet | None
-    ) -> None:
+    def _write_labels_of(self, run: Run, changed: list[Annotation], new: LabelSet | None) -> None:
         present = self.labels if self.has_labels else None
         wanted = present if new is None else new
         used = dict.fromkeys(item.label for item in changed)
@@ -516,30 +387,16 @@ class Store:
         if wanted != present:
             self._write_labels(run, wanted)
 
-    def _write_labels(self, run: Callable[..., sqlite3.Cursor], labels: LabelSet) -> None:
+    def _write_labels(self, run: Run, labels: LabelSet) -> None:
         text = store_values.labels_text(labels)
         run("INSERT OR REPLACE INTO settings (name, value) VALUES ('labels', ?)", (text,))
 
-    def _label_counts(self, run: Callable[..., sqlite3.Cursor]) -> dict[str, int]:
+    def _label_counts(self, run: Run) -> dict[str, int]:
         return dict(run("SELECT label, COUNT(*) FROM annotations GROUP BY label").fetchall())
 
-    def _log(self, run: Callable[..., sqlite3.Cursor], number: int | None, step: Step) -> None:
+    def _log(self, run: Run, number: int | None, step: Step) -> None:
         run(
             "INSERT INTO steps (image, name, author, at, seconds, added, changed, removed) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (number, step.name, self.author, checks.now(), *step[4:]),
         )
-
-    def _setting(self, name: str) -> str | None:
-        rows = self._read("SELECT value FROM settings WHERE name = ?", (name,))
-        return str(rows[0][0]) if rows else None
-
-    def _decoded(self, decode: Callable[..., Any], *texts: str) -> Any:
-        """Decode what the file holds; what is no such thing is damage, and said so."""
-        try:
-            return decode(*texts)
-        except Exception as error:
-            raise StoreError(
-                f"{str(self._path)!r} is damaged, or a newer segwidget has written to it: {error} "
-                "It was left as it is. Install the newest segwidget, or put a copy back."
-            ) from error

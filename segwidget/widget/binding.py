@@ -19,6 +19,7 @@ from segwidget.media.image import Image
 from segwidget.widget import protocol
 from segwidget.widget.answerer import Answer, Answerer, Computing, status
 from segwidget.widget.intents import perform
+from segwidget.widget.saving import Saving
 from segwidget.widget.traits import SegmenterTraits
 
 # What a page may write; all other traits are the kernel's.
@@ -37,6 +38,7 @@ class Start(NamedTuple):
         model: see :class:`Predictor`.
         computing: where, and in which precision.
         height: of the picture in the cell, in CSS pixels.
+        saving: where the work is saved; None for nowhere.
     """
 
     image: Image
@@ -44,13 +46,15 @@ class Start(NamedTuple):
     model: str | Path
     computing: Computing
     height: int
+    saving: Saving | None = None
 
 
 class SessionWidget(SegmenterTraits):
     """The widget without its verbs: whatever changes, by Python, a page or undo, goes one way.
 
-    A step is done in the session; then the traits are set to what the session holds; then the model
-    is asked where the draft has changed, at once for Python, on the worker's thread for a page.
+    A step is done in the session; then it is saved, where there is a store; then the traits are set
+    to what the session holds; then the model is asked where the draft has changed, at once for
+    Python, on the worker's thread for a page.
 
     Args:
         start: see :class:`Start`.
@@ -60,7 +64,7 @@ class SessionWidget(SegmenterTraits):
     """
 
     def __init__(self, start: Start) -> None:
-        image, self._session = start.image, start.session
+        image, self._session, self._saving = start.image, start.session, start.saving
         self._lock = threading.RLock()  # of session and traits
         self._answerer = Answerer(
             image, start.model, start.computing, self._set_status, self._report
@@ -203,6 +207,8 @@ class SessionWidget(SegmenterTraits):
                 if asked_anew and draft.prompts and not from_page:
                     # Whoever sets prompts in Python reads the candidates in the next line.
                     answer = self._answerer.answer(draft)
+                if self._saving is not None:
+                    self._saving.save(self._session, before)
             except Exception:
                 self._session.adopt(before)
                 self._publish()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import traitlets
@@ -14,6 +15,7 @@ from segwidget.annotation import checks
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.labels import LabelsLike
 from segwidget.annotation.session import Session
+from segwidget.annotation.store import Store
 from segwidget.errors import AnnotationError
 from segwidget.inference.network import Precision
 from segwidget.media.image import ImageSource, open_image
@@ -30,6 +32,7 @@ from segwidget.widget.levels import LevelsWidget
 from segwidget.widget.look import LookWidget
 from segwidget.widget.model_menu import ModelWidget
 from segwidget.widget.parts import PartsWidget
+from segwidget.widget.saving import Saving, changed_pixels
 from segwidget.widget.snapshot import SnapshotWidget
 from segwidget.widget.tiles import TilesWidget
 
@@ -72,13 +75,19 @@ class Segmenter(
         height: of the picture in the cell, in CSS pixels.
         keys: keys for verbs instead of their usual ones, such as ``{"keep": ["q"]}``; ``?`` in the
             picture shows all verbs, ``segwidget.widget.look.VERBS`` their names.
+        store: where the work is saved, a :class:`Store` or the path of its file: each step is on
+            the disk before the cell shows it, and one that cannot be saved is taken back. What the
+            store has of the image, and its labels, are there from the start.
+        key: of the image in the store; by default its name.
 
     Raises:
         ImageError: the image cannot be opened.
         SettingError: keys that cannot be given.
         ModelError: no such model.
         LabelError: labels that cannot be used.
-        AnnotationError: annotations of another image's size, or something else.
+        AnnotationError: annotations of another image's size, or something else; or annotations and
+            a store.
+        StoreError: the store cannot be opened, read or written.
     """
 
     # Read anew for each widget. A path would have anywidget watch the files, and what watches them
@@ -97,20 +106,39 @@ class Segmenter(
         annotations: Iterable[Annotation] | None = None,
         height: int = 480,
         keys: Mapping[str, str | Iterable[str]] | None = None,
+        store: Store | str | Path | None = None,
+        key: str | None = None,
     ) -> None:
         self.keymap = keys
         opened = open_image(image)
         given = () if annotations is None else checks.listed("list", annotations)
-        session = Session(labels, given)
-        Annotations(session.annotations, ImageInfo.of(opened))  # refuses those of another size
-        self._kept: dict[str, Annotation] = {}  # the newest, by its request
-        self.made_in: CellRun | None = current_cell_run()
-        super().__init__(Start(opened, session, model, Computing(device, precision), height))
+        saving = None
+        if store is not None:
+            if annotations is not None:
+                raise AnnotationError(
+                    "A Segmenter is given annotations and a store, which has annotations of its "
+                    "own; expected either. Set seg.annotations afterwards to replace the store's."
+                )
+            saving = Saving(store, key, opened, labels)
+            given, labels = saving.annotations, saving.labels
+        try:
+            session = Session(labels, given)
+            Annotations(session.annotations, ImageInfo.of(opened))  # refuses those of another size
+            self._kept: dict[str, Annotation] = {}  # the newest, by its request
+            self.made_in: CellRun | None = current_cell_run()
+            computing = Computing(device, precision)
+            super().__init__(Start(opened, session, model, computing, height, saving))
+        except BaseException:
+            if saving is not None:
+                saving.close()
+            raise
+        if saving is not None and saving.other_pixels:
+            self._report(changed_pixels(saving.key))
         old = _places.take(self, opened.sha256)
         if old is None:
             self._answerer.start()
             return
-        go_on = annotations is None and not old._closed
+        go_on = annotations is None and not old._closed and self._saves_as(old)
         old._end()
         self._answerer.start(before=old._answerer)  # the same model and embedding, mostly
         if go_on:
@@ -245,6 +273,20 @@ class Segmenter(
         )
         return self._kept_as(annotation)
 
+    def _annotation_of(
+        self, answer: Answer, picked: int, label: str, threshold: float, **fields: Any
+    ) -> Annotation:
+        if self._saving is not None and self._saving.store.author:
+            fields = {"author": self._saving.store.author, **fields}
+        return super()._annotation_of(answer, picked, label, threshold, **fields)
+
+    def _saves_as(self, old: Segmenter) -> bool:
+        """Whether what another Segmenter has done is what is saved here, or nothing is saved."""
+        saving = self._saving
+        if saving is None:
+            return old._saving is None
+        return saving.same_place(old._saving) and old._session.annotations == saving.annotations
+
     def _go_on_from(self, old: Segmenter, *, add_labels: bool) -> None:
         """Go on with another Segmenter's work on the same image."""
         with old._lock:
@@ -272,6 +314,8 @@ class Segmenter(
             self._end_models()
             self._end_run_for_good()
             self._shown.clear()
+            if self._saving is not None:
+                self._saving.close()
             layout = self.layout
             super().close()
             layout.close()  # a widget of its own, which nobody else closes

@@ -1,0 +1,168 @@
+"""A store's file: opened, read, written in transactions, copied and closed."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from segwidget.annotation import store_values
+from segwidget.annotation.store_schema import explained, open_database
+from segwidget.errors import ClosedError, StoreError
+
+T = TypeVar("T", bound="StoreFile")
+
+
+class StoreFile:
+    """The part of a `Store` that knows of the file, and not of what is in it."""
+
+    def __init__(self, path: str | PathLike[str], author: str, busy_seconds: float) -> None:
+        self._path = Path(path)
+        self.author = author
+        self._lock = threading.RLock()
+        opened = open_database(self._path, busy_seconds)
+        self._connection: sqlite3.Connection | None = opened.connection
+        self._journal, self._remark = opened.journal, opened.remark
+
+    @property
+    def path(self) -> Path:
+        """The file, as it was given."""
+        return self._path
+
+    @property
+    def journal(self) -> str:
+        """How it writes: "wal", or "delete" where the drive does not allow a write-ahead log."""
+        return self._journal
+
+    @property
+    def remark(self) -> str:
+        """What a person should know of the drive, in a sentence; "" where all is well."""
+        return self._remark
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._connection is None
+
+    def close(self) -> None:
+        """Let go of the file; closing twice is fine."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def __enter__(self: T) -> T:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._path)!r})"
+
+    # Small values of others.
+
+    def get_meta(self, name: str, default: Any = None) -> Any:
+        """A value that `set_meta` has written; `default` where there is none."""
+        rows = self._read("SELECT value FROM meta WHERE name = ?", (name,))
+        return self._decoded(json.loads, rows[0][0]) if rows else default
+
+    def set_meta(self, name: str, value: Any) -> None:
+        """Keep a small value, such as how far some work is.
+
+        Args:
+            name: what to find it by.
+            value: anything that JSON holds.
+
+        Raises:
+            StoreError: a value that JSON does not hold, or it cannot be written.
+        """
+        text = store_values.json_text(name, value)
+        with self._transaction() as run:
+            run("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, text))
+
+    def backup(self, path: str | PathLike[str]) -> Path:
+        """Write a copy of all that is there, also while somebody works.
+
+        Raises:
+            StoreError: the file is there already, or cannot be written.
+        """
+        target = Path(path)
+        if target.exists():
+            raise StoreError(
+                f"{str(target)!r} is there already; a copy overwrites nothing. Choose another name."
+            )
+        with self._lock:
+            source = self._require_open()
+            try:
+                copy = sqlite3.connect(target)
+                try:
+                    source.backup(copy)
+                finally:
+                    copy.close()
+            except sqlite3.Error as error:
+                with suppress(OSError):
+                    target.unlink(missing_ok=True)
+                raise explained(error, target) from error
+        return target
+
+    # How it is done.
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """One transaction; whatever is raised inside takes all of it back."""
+        with self._lock:
+            connection = self._require_open()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection.execute
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:  # which a full disk may have ended already
+                        connection.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise explained(error, self._path) from error
+            except UnicodeEncodeError as error:
+                raise StoreError(
+                    f"A text cannot be kept: {error.object[:40]!r} holds half a character. Nothing "
+                    "was changed. Write it anew."
+                ) from error
+
+    def _read(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        with self._lock:
+            try:
+                return self._require_open().execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                raise explained(error, self._path) from error
+
+    def _require_open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise ClosedError(f"The store {str(self._path)!r} is closed. Open it again.")
+        return self._connection
+
+    def _setting(self, name: str) -> str | None:
+        rows = self._read("SELECT value FROM settings WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
+
+    def _decoded(self, decode: Callable[..., Any], *texts: str) -> Any:
+        """Decode what the file holds; what is no such thing is damage, and said so."""
+        try:
+            return decode(*texts)
+        except Exception as error:
+            raise StoreError(
+                f"{str(self._path)!r} is damaged, or a newer segwidget has written to it: {error} "
+                "It was left as it is. Install the newest segwidget, or put a copy back."
+            ) from error
