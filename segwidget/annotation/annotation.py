@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import html
-import operator
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -15,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwidget.annotation import checks
+from segwidget.annotation.image_info import ImageInfo as ImageInfo
 from segwidget.annotation.labels import LabelSet, LabelsLike, checked_name
+from segwidget.annotation.ontology import Value, Values
 from segwidget.errors import AnnotationError
 from segwidget.inference.prompts import Prompt, prompt_to_dict
 from segwidget.inference.rle import Rle
-from segwidget.media.image import Image
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +59,10 @@ class Annotation:
         seconds: from the first prompt until it was kept.
         visible: whether the widget shows it.
         origin: one of `ORIGINS`.
+        attributes: values by the names of the label's attributes; immutable.
+        parent: the id of the annotation that it is a part of; "" for none.
+        author: who kept it; "" where that is unknown.
+        relations: (kind, id of another annotation), such as ("holds", "9f…"), each once.
 
     Raises:
         AnnotationError: a value of another kind, or a box or an area that is not the mask's.
@@ -85,6 +89,10 @@ class Annotation:
     origin: str = "assisted"
     region: tuple[int, int, int, int] | None = None
     edits: tuple[str, ...] = ()
+    attributes: Mapping[str, Value] = field(default_factory=Values)
+    parent: str = ""
+    author: str = ""
+    relations: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         rle: Any = self.rle
@@ -93,7 +101,7 @@ class Annotation:
                 f"The mask of an annotation is a {type(rle).__name__}; expected an Rle. "
                 "Annotation.from_mask(mask, label=...) takes an array."
             )
-        for name in ("id", "model", "checkpoint", "image", "created", "origin"):
+        for name in ("id", "model", "checkpoint", "image", "created", "origin", "parent", "author"):
             if not isinstance(getattr(self, name), str):
                 raise checks.unexpected(name, getattr(self, name), "text")
         if not self.id.strip():
@@ -123,6 +131,14 @@ class Annotation:
             )
         set_(self, "region", checks.region(self.region))
         set_(self, "edits", checks.texts("edits", self.edits))
+        given: Any = self.attributes
+        set_(self, "attributes", given if isinstance(given, Values) else Values(given))
+        set_(self, "relations", checks.relations(self.relations))
+        if self.parent == self.id or any(other == self.id for _, other in self.relations):
+            raise AnnotationError(
+                f"The annotation {self.id!r} has itself as its parent or relation; expected the id "
+                "of another one."
+            )
         set_(
             self,
             "box",
@@ -183,7 +199,7 @@ class Annotation:
 
     def to_dict(self) -> dict[str, Any]:
         """All attributes as JSON; `Annotation.from_dict` reads them back without loss."""
-        data = {field.name: getattr(self, field.name) for field in fields(self)}
+        data = {one.name: getattr(self, one.name) for one in fields(self)}
         return {
             **data,
             "rle": self.rle.to_dict(),
@@ -192,6 +208,8 @@ class Annotation:
             "picks": list(self.picks),
             "region": None if self.region is None else list(self.region),
             "edits": list(self.edits),
+            "attributes": Values(self.attributes).to_dict(),
+            "relations": [list(relation) for relation in self.relations],
         }
 
     @classmethod
@@ -205,7 +223,7 @@ class Annotation:
         given: Any = data
         if not isinstance(given, Mapping):
             raise checks.unexpected("JSON", given, "a dictionary as to_dict() writes it")
-        known = {field.name for field in fields(cls)}
+        known = {one.name for one in fields(cls)}
         unknown = sorted(str(key) for key in given if key not in known)
         missing = [key for key in ("id", "label", "rle") if key not in given]
         if unknown or missing:
@@ -217,49 +235,6 @@ class Annotation:
         values = {key: given[key] for key in given if key not in ("rle", "box", "area")}
         rle = Rle.from_dict(given["rle"])
         return cls(**values, rle=rle, box=rle.box, area=rle.area)
-
-
-@dataclass(frozen=True)
-class ImageInfo:
-    """What annotations know of their image.
-
-    Attributes:
-        name: such as the file's name; only ever text, never opened as a path.
-        width: pixels from left to right.
-        height: pixels from top to bottom.
-        sha256: of the pixels (`Image.sha256`), in hex; "" where it is unknown.
-
-    Raises:
-        AnnotationError: an impossible size, or values of another kind.
-    """
-
-    name: str
-    width: int
-    height: int
-    sha256: str = ""
-
-    def __post_init__(self) -> None:
-        for key in ("name", "sha256"):
-            if not isinstance(getattr(self, key), str):
-                raise AnnotationError(
-                    f"The {key} of an image is {getattr(self, key)!r}; expected text."
-                )
-        for key in ("width", "height"):
-            value = getattr(self, key)
-            try:
-                size = operator.index(value)
-            except TypeError:
-                size = 0
-            if size < 1:
-                raise AnnotationError(
-                    f"The {key} of an image is {value!r}; expected at least one whole pixel."
-                )
-            object.__setattr__(self, key, size)
-
-    @classmethod
-    def of(cls, image: Image) -> ImageInfo:
-        """What annotations know of an opened image."""
-        return cls(image.name, image.width, image.height, image.sha256)
 
 
 @dataclass(frozen=True, init=False, repr=False)

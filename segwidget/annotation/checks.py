@@ -87,6 +87,14 @@ def texts(name: str, value: Any) -> tuple[str, ...]:
     return given
 
 
+def relations(value: Any) -> tuple[tuple[str, str], ...]:
+    """Pairs (kind, id), each once."""
+    pairs = [texts("relations", pair) for pair in listed("relations", value)]
+    if not all(len(pair) == 2 for pair in pairs):
+        raise unexpected("relations", value, "a list of pairs (kind, id of another annotation)")
+    return tuple(dict.fromkeys((pair[0], pair[1]) for pair in pairs))
+
+
 def prompts(value: Any) -> tuple[Prompt, ...]:
     """Prompts, from values and from what `prompt_to_dict` writes."""
     given = listed("prompts", value)

@@ -1,28 +1,22 @@
-"""The names that masks are given, and their colors."""
+"""The labels of a task: names, colors, and what else is said of masks."""
 
 from __future__ import annotations
 
-import colorsys
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from os import PathLike
+from pathlib import Path
 from typing import Any, TypeAlias, overload
 
-from PIL import ImageColor
-
+from segwidget.annotation.colors import PALETTE as PALETTE
+from segwidget.annotation.colors import checked_color, new_color
+from segwidget.annotation.ontology import MAX_NAME_LENGTH as MAX_NAME_LENGTH
+from segwidget.annotation.ontology import Attribute, ancestors, check_tree, checked_hotkey
+from segwidget.annotation.ontology import checked_name as checked_name
 from segwidget.errors import LabelError
 
 DEFAULT_NAME = "object"
-MAX_NAME_LENGTH = 100
-_HUES = 500
-
-# Twelve hues of middling luminance, so that each shows on white, on black and on a photograph;
-# neighbors in the list differ most, because the first few labels are the ones that meet.
-PALETTE = (
-    "#e5484d", "#2f7fe8", "#1f9d55", "#b558d9", "#d9730d", "#0d9aa8",
-    "#d6409f", "#7d8b10", "#7166ea", "#a8743f", "#6f8191", "#c4527c",
-)  # fmt: skip
+_KEYS = frozenset({"name", "color", "hotkey", "attributes", "parent"})
 
 
 @dataclass(frozen=True)
@@ -32,26 +26,53 @@ class Label:
     Attributes:
         name: text of 1 to 100 characters on one line; spaces around it are dropped.
         color: "#rrggbb"; also given as "#rgb" or as a CSS name such as "tomato".
+        hotkey: the key that chooses it in the widget, one character; "" for none.
+        attributes: what is said of its masks beside it.
+        parent: the name of the label above it, whose attributes it has too; "" for none.
 
     Raises:
-        LabelError: a name or a color that cannot be used.
+        LabelError: a name, a color or anything else that cannot be used.
     """
 
     name: str
     color: str
+    hotkey: str = ""
+    attributes: tuple[Attribute, ...] = ()
+    parent: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", checked_name(self.name))
-        object.__setattr__(self, "color", checked_color(self.color))
+        set_ = object.__setattr__
+        set_(self, "name", checked_name(self.name))
+        set_(self, "color", checked_color(self.color))
+        set_(self, "hotkey", checked_hotkey(self.hotkey))
+        set_(self, "parent", checked_name(self.parent) if self.parent else "")
+        given: Any = self.attributes
+        if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+            raise LabelError(
+                f"The attributes of the label {self.name!r} are {given!r}; expected a list of them."
+            )
+        attributes = tuple(Attribute.of(one) for one in given)
+        if len({one.name for one in attributes}) < len(attributes):
+            raise LabelError(
+                f"The label {self.name!r} has an attribute twice; expected each name once."
+            )
+        set_(self, "attributes", attributes)
 
-    def to_dict(self) -> dict[str, str]:
-        """The label as JSON: `{"name": ..., "color": "#rrggbb"}`."""
-        return {"name": self.name, "color": self.color}
+    def to_dict(self) -> dict[str, Any]:
+        """The label as JSON: name, color, and hotkey, attributes and parent where it has them."""
+        data: dict[str, Any] = {"name": self.name, "color": self.color}
+        if self.hotkey:
+            data["hotkey"] = self.hotkey
+        if self.attributes:
+            data["attributes"] = [attribute.to_dict() for attribute in self.attributes]
+        if self.parent:
+            data["parent"] = self.parent
+        return data
 
 
 #: What a set of labels is made from: names, names with colors, labels, or a set.
 LabelsLike: TypeAlias = (
-    "LabelSet | str | Mapping[str, str | None] | Iterable[str | Label | Mapping[str, str]] | None"
+    "LabelSet | str | Mapping[str, str | None] | Iterable[str | Label | Mapping[str, Any]] | None"
 )
 
 
@@ -61,11 +82,17 @@ class LabelSet(Sequence[Label]):
 
     `LabelSet.of` makes one from whatever is at hand.
 
+    Attributes:
+        labels: the labels.
+        relations: the kinds of relations that there are between masks, such as "part of".
+
     Raises:
-        LabelError: no label, or a name twice.
+        LabelError: no label, a name or a hotkey twice, a parent that is none of the labels, or
+            parents in a circle.
     """
 
     labels: tuple[Label, ...]
+    relations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         labels = tuple(self.labels)
@@ -81,7 +108,21 @@ class LabelSet(Sequence[Label]):
                     "Rename one of them."
                 )
             seen.add(label.name)
+        keys: dict[str, str] = {}
+        for label in labels:
+            if label.hotkey and label.hotkey in keys:
+                raise LabelError(
+                    f"The hotkey {label.hotkey!r} is that of {keys[label.hotkey]!r} and of "
+                    f"{label.name!r}; expected each key once. Give one of them another key."
+                )
+            keys[label.hotkey] = label.name
+        check_tree({label.name: label.parent for label in labels}, "label")
+        given: Any = self.relations
+        if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+            raise LabelError(f"The relations are {given!r}; expected a list of names.")
+        relations = tuple(dict.fromkeys(checked_name(one, "a relation") for one in given))
         object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "relations", relations)
 
     @classmethod
     def of(cls, labels: LabelsLike = None) -> LabelSet:
@@ -97,20 +138,72 @@ class LabelSet(Sequence[Label]):
         """
         if isinstance(labels, LabelSet):
             return labels
-        named = _named(labels) or [(DEFAULT_NAME, None)]
-        taken = [checked_color(color) for _, color in named if color is not None]
+        given = _listed(labels) or [DEFAULT_NAME]
+        named = [_fields(label) for label in given]
+        taken = [checked_color(one["color"]) for one in named if one.get("color") is not None]
         made = []
-        for name, color in named:
-            if color is None:
-                color = _new_color(taken)
-                taken.append(color)
-            made.append(Label(name, color))
+        for one in named:
+            if one.get("color") is None:
+                one["color"] = new_color(taken)
+                taken.append(one["color"])
+            made.append(Label(**one))
         return cls(tuple(made))
+
+    @classmethod
+    def from_json(cls, data: Any) -> LabelSet:
+        """Read what `to_json` writes, or any JSON that `LabelSet.of` understands.
+
+        Raises:
+            LabelError: something else.
+        """
+        if not isinstance(data, Mapping) or not isinstance(data.get("labels"), list):
+            return cls.of(data)
+        unknown = sorted(str(key) for key in data if key not in ("labels", "relations"))
+        if unknown:
+            raise LabelError(
+                f"The labels have {', '.join(unknown)}; expected 'labels' and 'relations'. "
+                "A newer version may have written them."
+            )
+        return cls(cls.of(data["labels"]).labels, data.get("relations", ()))
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> LabelSet:
+        """Read labels from a file of JSON, as `save` writes it.
+
+        Raises:
+            StoreError: the file cannot be read.
+            LabelError: it holds no labels.
+        """
+        from segwidget.annotation.label_file import read_labels
+
+        return read_labels(path)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names, in order."""
         return tuple(label.name for label in self.labels)
+
+    def find(self, name: str) -> Label:
+        """The label of a name.
+
+        Raises:
+            LabelError: no such label.
+        """
+        return self[self._position(name)]
+
+    def attributes_of(self, name: str) -> tuple[Attribute, ...]:
+        """What is said of a label's masks: its attributes, then those of the labels above it.
+
+        Raises:
+            LabelError: no such label.
+        """
+        label = self.find(name)
+        parents = {one.name: one.parent for one in self.labels}
+        found = {one.name: one for one in label.attributes}
+        for above in ancestors(name, parents, "label"):
+            for one in self.find(above).attributes:
+                found.setdefault(one.name, one)
+        return tuple(found.values())
 
     def color_of(self, name: str) -> str:
         """The color "#rrggbb" of a label.
@@ -131,21 +224,36 @@ class LabelSet(Sequence[Label]):
             LabelError: the name is there already, or name or color cannot be used.
         """
         if color is None:
-            color = _new_color([label.color for label in self.labels])
-        return LabelSet((*self.labels, Label(name, color)))
+            color = new_color([label.color for label in self.labels])
+        return replace(self, labels=(*self.labels, Label(name, color)))
 
     def rename(self, old: str, new: str) -> LabelSet:
-        """This set with another name for one label; its place and color stay.
+        """This set with another name for one label; its place and all else stay.
 
         Raises:
             LabelError: no such label, or the new name is taken or cannot be used.
         """
         place = self._position(old)
-        labels = list(self.labels)
-        labels[place] = replace(labels[place], name=new)
-        return LabelSet(tuple(labels))
+        name = replace(self[place], name=new).name
+        labels = [replace(one, parent=name) if one.parent == old else one for one in self.labels]
+        labels[place] = replace(labels[place], name=name)
+        return replace(self, labels=tuple(labels))
 
-    def to_dicts(self) -> list[dict[str, str]]:
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON, which `LabelSet.from_json` reads back without loss."""
+        return {"labels": self.to_dicts(), "relations": list(self.relations)}
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write the labels to a file of JSON, whole or not at all; return its path.
+
+        Raises:
+            StoreError: the place cannot be written; what was there before is untouched.
+        """
+        from segwidget.annotation.label_file import write_labels
+
+        return write_labels(self, path)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
         """The labels as JSON, which `LabelSet.of` understands."""
         return [label.to_dict() for label in self.labels]
 
@@ -180,109 +288,31 @@ class LabelSet(Sequence[Label]):
         return f"LabelSet.of({{{inside}}})"
 
 
-def checked_name(name: Any) -> str:
-    """A label's name as it is kept: composed Unicode, without spaces around it.
-
-    Raises:
-        LabelError: not text, empty, too long, or with line breaks or control characters.
-    """
-    if not isinstance(name, str):
-        raise LabelError(
-            f"The name of a label is {name!r}, a {type(name).__name__}; expected text such as "
-            "'car'."
-        )
-    # The same word typed on two keyboards may differ in its code points.
-    text = unicodedata.normalize("NFC", name).strip()
-    if not text:
-        raise LabelError("The name of a label is empty; expected text such as 'car'.")
-    if len(text) > MAX_NAME_LENGTH:
-        raise LabelError(
-            f"The name of a label, {text[:30] + '…'!r}, has {len(text)} characters; expected at "
-            f"most {MAX_NAME_LENGTH}. Shorten it."
-        )
-    # Cc, Cs, Zl, Zp: control characters, lone surrogates, line and paragraph separators.
-    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text):
-        raise LabelError(
-            f"The name of a label, {text!r}, holds line breaks or control characters; expected one "
-            "line of text."
-        )
-    return text
-
-
-def checked_color(color: Any) -> str:
-    """A color as "#rrggbb".
-
-    Args:
-        color: "#rgb", "#rrggbb", a CSS name, or CSS's "rgb(...)" and "hsl(...)".
-
-    Raises:
-        LabelError: something else, or a color with transparency.
-    """
-    problem = f"The color of a label is {color!r}; expected '#rrggbb', '#rgb' or a CSS name."
-    if not isinstance(color, str):
-        raise LabelError(problem)
-    try:
-        channels = ImageColor.getrgb(color.strip())
-    except ValueError:
-        raise LabelError(problem) from None
-    if len(channels) != 3 or not all(0 <= channel <= 255 for channel in channels):
-        raise LabelError(f"{problem} The color is opaque: three channels of 0 to 255.")
-    return "#{:02x}{:02x}{:02x}".format(*channels)
-
-
-def _named(labels: Any) -> list[tuple[Any, Any]]:
-    """Names and colors (None: to be chosen) from whatever is at hand."""
+def _listed(labels: Any) -> list[Any]:
+    """Labels in any of their forms, from whatever is at hand."""
     if labels is None:
         return []
     if isinstance(labels, str | Label):
-        labels = [labels]
+        return [labels]
     if isinstance(labels, Mapping):
-        return list(labels.items())
+        return [{"name": name, "color": color} for name, color in labels.items()]
     if not isinstance(labels, Iterable):
         raise LabelError(
             f"Labels are {labels!r}, a {type(labels).__name__}; expected names such as "
             "['car', 'person'], or colors by name such as {'car': '#f00'}."
         )
-    named: list[tuple[Any, Any]] = []
-    for label in labels:
-        if isinstance(label, Label):
-            named.append((label.name, label.color))
-        elif isinstance(label, Mapping):
-            if "name" not in label or not label.keys() <= {"name", "color"}:
-                raise LabelError(
-                    f"A label has the keys {sorted(map(str, label))}; expected 'name', and 'color' "
-                    "where it has one."
-                )
-            named.append((label["name"], label.get("color")))
-        else:
-            named.append((label, None))
-    return named
+    return list(labels)
 
 
-def _new_color(taken: Iterable[str]) -> str:
-    """The first color of the palette, and then of a series of hues, that is not taken."""
-    used = set(taken)
-    for color in PALETTE:
-        if color not in used:
-            return color
-    for step in range(_HUES):
-        # Steps by the golden ratio never come back to a hue; two depths part near neighbors.
-        color = _with_luminance((step * 0.618034) % 1, 0.3 if step % 2 else 0.18)
-        if color not in used:
-            return color
-    return PALETTE[len(used) % len(PALETTE)]  # no eye tells so many apart
-
-
-@lru_cache(maxsize=_HUES)
-def _with_luminance(hue: float, luminance: float) -> str:
-    """The color of a hue whose luminance (0 black, 1 white; WCAG 2) is the given one or just above.
-
-    Equal lightness would not do: a blue is far darker to the eye than a yellow.
-    """
-    for percent in range(20, 100):
-        channels = colorsys.hls_to_rgb(hue, percent / 100, 0.6)
-        # 2.2 is close enough to sRGB's curve.
-        red, green, blue = (channel**2.2 for channel in channels)
-        if 0.2126 * red + 0.7152 * green + 0.0722 * blue >= luminance:
-            break
-    return "#{:02x}{:02x}{:02x}".format(*(round(255 * channel) for channel in channels))
+def _fields(label: Any) -> dict[str, Any]:
+    """The fields of a label in any of its forms; the color may be missing or None."""
+    if isinstance(label, Label):
+        return {key: getattr(label, key) for key in _KEYS}
+    if not isinstance(label, Mapping):
+        return {"name": label}
+    if "name" not in label or not label.keys() <= _KEYS:
+        raise LabelError(
+            f"A label has the keys {sorted(map(str, label))}; expected 'name', and 'color', "
+            "'hotkey', 'attributes' and 'parent' where it has them."
+        )
+    return dict(label)
