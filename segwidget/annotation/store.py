@@ -379,11 +379,10 @@ class Store(StoreFile):
             if missing:
                 self._write_labels(run, LabelSet.of(missing))
             return
+        if present is not None:
+            wanted = store_values.joined(wanted, (one for one in present if one.name in missing))
         for name in missing:
-            if present is not None and name in present.names:
-                wanted = LabelSet.of([*wanted, present[present.names.index(name)]])
-            else:
-                wanted = wanted.add(name)
+            wanted = wanted if name in wanted.names else wanted.add(name)
         if wanted != present:
             self._write_labels(run, wanted)
 

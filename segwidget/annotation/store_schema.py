@@ -92,9 +92,13 @@ def open_database(path: Path, busy_seconds: float = BUSY_SECONDS) -> Opened:
         StoreError: no such folder, one that cannot be written, a file that is damaged, of a newer
             version or no store at all; it is as it was.
     """
-    if path.is_dir():
+    try:
+        is_folder, has_folder = path.is_dir(), path.parent.is_dir()
+    except (OSError, ValueError) as error:  # such as a name that is too long
+        raise explained(error, path) from error
+    if is_folder:
         raise StoreError(f"{str(path)!r} is a folder; expected the name of a file in it.")
-    if not path.parent.is_dir():
+    if not has_folder:
         raise StoreError(
             f"{str(path)!r} cannot be opened: there is no folder {str(path.parent)!r}. "
             "Create it first, or check the spelling."

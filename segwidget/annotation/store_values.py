@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from segwidget.annotation.annotation import Annotation, ImageInfo
-from segwidget.annotation.labels import LabelSet
+from segwidget.annotation.labels import Label, LabelSet
 from segwidget.errors import AnnotationError, StoreError
 
 #: How far an image is.
@@ -138,12 +138,30 @@ def info_of(text: str) -> ImageInfo:
 
 def labels_text(labels: LabelSet) -> str:
     """Labels as JSON, without loss."""
-    return json.dumps(labels.to_dicts())
+    return json.dumps(labels.to_json())
 
 
 def labels_of(text: str) -> LabelSet:
     """The inverse of `labels_text`."""
-    return LabelSet.of(json.loads(text))
+    return LabelSet.from_json(json.loads(text))
+
+
+def joined(labels: LabelSet, more: Iterable[Label]) -> LabelSet:
+    """Labels with those of others at their end whose names they lack.
+
+    A hotkey that is taken, and a parent that is not there, are left out.
+    """
+    for label in more:
+        if label.name in labels.names:
+            continue
+        hotkeys = {other.hotkey for other in labels if other.hotkey}
+        label = replace(
+            label,
+            hotkey="" if label.hotkey in hotkeys else label.hotkey,
+            parent=label.parent if label.parent in labels.names else "",
+        )
+        labels = replace(labels, labels=(*labels, label))
+    return labels
 
 
 def json_text(name: str, value: Any) -> str:

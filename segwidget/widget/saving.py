@@ -7,8 +7,9 @@ from pathlib import Path
 
 from segwidget.annotation.annotation import Annotation, ImageInfo
 from segwidget.annotation.history import History
-from segwidget.annotation.labels import Label, LabelSet, LabelsLike
+from segwidget.annotation.labels import LabelSet, LabelsLike
 from segwidget.annotation.store import Store
+from segwidget.annotation.store_values import joined
 from segwidget.errors import AnnotationError, StoreError
 from segwidget.media.image import Image
 
@@ -58,10 +59,10 @@ class Saving:
         if present is None:
             self.labels = LabelSet.of(labels)
         else:
-            self.labels = _joined(present, () if labels is None else LabelSet.of(labels))
+            self.labels = joined(present, () if labels is None else LabelSet.of(labels))
         self.annotations = self.store.annotations(self.key)
         if self.labels != present and (present is not None or labels is not None):
-            self.store.set_labels(_joined(self.labels, _labels_of(self.annotations, self.labels)))
+            self.store.set_labels(joined(self.labels, _labels_of(self.annotations, self.labels)))
 
     def same_place(self, other: Saving | None) -> bool:
         """Whether another one saves the same image into the same file."""
@@ -106,7 +107,7 @@ class Saving:
             for label in (self.store.labels if self.store.has_labels else ())
             if label.name not in self.labels.names
         ]
-        return _joined(labels, new)
+        return joined(labels, new)
 
 
 def step_name(now: History, before: History) -> str:
@@ -124,11 +125,6 @@ def changed_pixels(key: str) -> StoreError:
         f"The pixels of {key!r} are not those that were annotated before; the size is the same. "
         "Check that the masks still fit, or give the image another key."
     )
-
-
-def _joined(labels: LabelSet, more: Iterable[Label]) -> LabelSet:
-    new = [label for label in more if label.name not in labels.names]
-    return LabelSet((*labels, *new)) if new else labels
 
 
 def _labels_of(annotations: Iterable[Annotation], labels: LabelSet) -> LabelSet:
