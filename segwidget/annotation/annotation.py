@@ -302,7 +302,9 @@ class Annotations(Sequence[Annotation]):
         Columns: id, label, area (pixels), x0, y0, x1, y1 (the box, pixels), predicted_iou,
         stability_score (NaN where no model spoke), clicks, boxes (how many of each were given),
         picked, seconds, model, checkpoint, created (UTC), visible, origin, image (its name),
-        image_sha256.
+        image_sha256, threshold, region ((x0, y0, x1, y1) or None), edits (names, with commas),
+        parent, author, and one for each attribute by its name, None where there is no value; where
+        a column has that name already, "attribute." stands before it.
         """
         from segwidget.annotation.table import to_dataframe
 

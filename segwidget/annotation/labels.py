@@ -239,6 +239,34 @@ class LabelSet(Sequence[Label]):
         labels[place] = replace(labels[place], name=name)
         return replace(self, labels=tuple(labels))
 
+    def joined(self, more: Iterable[Label]) -> LabelSet:
+        """This set with the labels of another one that it lacks, and with that one's relations.
+
+        A label that both have stays, but takes over hotkey, attributes and parent where the other
+        one has any of them. Where a hotkey is taken or a parent is missing, it has none.
+        """
+        made = {label.name: label for label in self.labels}
+        more_labels = tuple(more)
+        for label in more_labels:
+            old = made.get(label.name)
+            if old is None or label.hotkey or label.attributes or label.parent:
+                made[label.name] = label if old is None else replace(label, color=old.color)
+        keys = {made[label.name].hotkey for label in more_labels}
+        mine = {label.name for label in more_labels}
+        labels = []
+        for label in made.values():
+            taken = label.hotkey in keys and label.name not in mine
+            lost = label.parent not in made
+            labels.append(
+                replace(
+                    label,
+                    hotkey="" if taken else label.hotkey,
+                    parent="" if lost else label.parent,
+                )
+            )
+        relations = more.relations if isinstance(more, LabelSet) else ()
+        return LabelSet(tuple(labels), (*self.relations, *relations))
+
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON, which `LabelSet.from_json` reads back without loss."""
         return {"labels": self.to_dicts(), "relations": list(self.relations)}

@@ -9,17 +9,23 @@ before and after a call.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from segwidget.annotation import checks
 from segwidget.annotation.annotation import Annotation
-from segwidget.annotation.drafting import Drafting
+from segwidget.annotation.describing import (
+    Describing,
+    carried,
+    checked,
+    relabeled,
+    renamed,
+    unlinked,
+)
 from segwidget.annotation.editing import Combination, combined, without
 from segwidget.annotation.history import MAX_STEPS, Draft, Snapshot
-from segwidget.annotation.labels import LabelSet, LabelsLike
+from segwidget.annotation.labels import Label, LabelSet, LabelsLike
 from segwidget.errors import AnnotationError, LabelError
 from segwidget.inference.rle import Rle
 
@@ -29,7 +35,7 @@ Place: TypeAlias = Literal["front", "back", "forward", "backward"]
 _COMBINED = {"add": "add to", "subtract": "subtract from", "intersect": "intersect with"}
 
 
-class Session(Drafting):
+class Session(Describing):
     """The undoable work on one image.
 
     Args:
@@ -66,11 +72,13 @@ class Session(Drafting):
 
         Args:
             annotation: what to keep.
-            replacing: put it in place of the one of the same id.
+            replacing: put it in place of the one of the same id, of which it takes over
+                attributes, parent and relations where it has none.
             sparing: leave the pixels of what is kept to it.
 
         Raises:
-            AnnotationError: its id is there already, and not to be replaced; or nothing is left.
+            AnnotationError: its id is there already, and not to be replaced; or nothing is left;
+                or attributes, a parent or relations that do not fit.
             LabelError: its label is none of the session's.
         """
         if not replacing:
@@ -80,6 +88,9 @@ class Session(Drafting):
         others = [item for item in self.annotations if item is not old]
         (new,) = _spared((annotation,), others) if sparing else (annotation,)
         self.labels.color_of(new.label)
+        items = tuple(new if item is old else item for item in self.annotations)
+        checked((new,), items, self.labels)
+        new = carried(new, old, self.labels)
         items = tuple(new if item is old else item for item in self.annotations)
         self._step(f"refine {new.label}", annotations=items, draft=Draft())
 
@@ -91,7 +102,8 @@ class Session(Drafting):
             sparing: leave the pixels of what is kept to it, and those of each to those before it.
 
         Raises:
-            AnnotationError: an id is there already, or twice; or of none anything is left.
+            AnnotationError: an id is there already, or twice; or of none anything is left; or
+                attributes, parents or relations that do not fit.
             LabelError: a label is none of the session's.
         """
         self._append(checks.listed("list", annotations), sparing)
@@ -153,17 +165,17 @@ class Session(Drafting):
         self._step(name, annotations=tuple(items))
 
     def delete(self, ids: Iterable[str]) -> None:
-        """Delete annotations.
+        """Delete annotations; none that stays points at them any longer.
 
         Raises:
             AnnotationError: an unknown id.
         """
         chosen = self._chosen(ids)
-        left = tuple(item for item in self.annotations if item.id not in chosen)
+        left = unlinked(item for item in self.annotations if item.id not in chosen)
         self._step(f"delete {self._called(chosen)}", annotations=left)
 
     def relabel(self, ids: Iterable[str], label: str) -> None:
-        """Give annotations another label.
+        """Give annotations another label; values that it has no attributes for are gone.
 
         Raises:
             AnnotationError: an unknown id.
@@ -171,7 +183,11 @@ class Session(Drafting):
         """
         chosen = self._chosen(ids)
         self.labels.color_of(label)
-        self._step(f"relabel to {label}", annotations=self._changed(chosen, label=label))
+        items = tuple(
+            relabeled(item, label, self.labels) if item.id in chosen else item
+            for item in self.annotations
+        )
+        self._step(f"relabel to {label}", annotations=items)
 
     def show(self, ids: Iterable[str], visible: bool) -> None:
         """Show or hide annotations.
@@ -188,30 +204,33 @@ class Session(Drafting):
     def set_annotations(self, annotations: Iterable[Annotation]) -> None:
         """Replace all annotations; labels that they have and the session lacks are added.
 
+        Parents and relations that are not among them are left out.
+
         Raises:
             AnnotationError: an id twice, or something that is no annotation.
         """
-        kept = _unique(annotations)
+        kept = unlinked(_unique(annotations))
         self._step("annotations", annotations=kept, labels=_with_labels_of(kept, self.labels))
 
     # The labels.
 
-    def set_labels(self, labels: LabelsLike) -> None:
+    def set_labels(self, labels: LabelsLike, renames: Mapping[str, str] | None = None) -> None:
         """Replace the labels; where the current one is gone, the first becomes current.
 
+        Args:
+            labels: anything that `LabelSet.of` takes.
+            renames: new names by old ones: annotations are relabeled, and lose no value.
+
         Raises:
-            LabelError: labels that cannot be used, or one that annotations have would be gone.
+            LabelError: labels that cannot be used, or one that annotations have would be gone, or
+                one of its attributes.
         """
         new = LabelSet.of(labels)
-        used = Counter(item.label for item in self.annotations)
-        lost = [f"{name!r} ({count})" for name, count in used.items() if name not in new.names]
-        if lost:
-            raise LabelError(
-                f"Annotations have labels that the new ones lack: {', '.join(lost)}. Leave these "
-                "in, or relabel or delete the annotations first."
-            )
-        current = self.label if self.label in new.names else new[0].name
-        self._step("labels", labels=new, label=current)
+        given = {} if renames is None else renames
+        items = renamed(self.annotations, self.labels, new, given)
+        current = given.get(self.label, self.label)
+        current = current if current in new.names else new[0].name
+        self._step("labels", labels=new, label=current, annotations=items)
 
     def add_label(self, name: str, color: str | None = None, *, select: bool = True) -> None:
         """Add a label at the end, and make it the current one unless `select` is False.
@@ -223,6 +242,19 @@ class Session(Drafting):
         name = new[-1].name
         current = name if select else self.label
         self._step(f"add label {name}", labels=new, label=current)
+
+    def add_labels(self, labels: Iterable[Label]) -> None:
+        """Add those that are missing at the end; see `LabelSet.joined`.
+
+        What would take away something that was said of annotations stays as it is.
+        """
+        new = tuple(labels)
+        joined = self.labels.joined(labels if isinstance(labels, LabelSet) else new)
+        try:
+            self.set_labels(joined)
+        except LabelError:
+            bare = [replace(one, hotkey="", attributes=(), parent="") for one in new]
+            self.set_labels(self.labels.joined(bare))
 
     def rename_label(self, old: str, new: str) -> None:
         """Rename a label, also in the annotations that have it.
@@ -256,6 +288,7 @@ class Session(Drafting):
         if sparing and new:
             new = _spared(new, self.annotations)
             kept = (*self.annotations, *new)
+        checked(new, kept, self.labels)
         name = new[0].label if len(new) == 1 else f"{len(new)} masks"
         self._step(f"keep {name}", annotations=kept, **changes)
 
@@ -268,16 +301,6 @@ class Session(Drafting):
                 "delete it."
             )
         return item.with_mask(rle, edit)
-
-    def _called(self, chosen: set[str]) -> str:
-        """What to call some annotations in a step's name."""
-        labels = [item.label for item in self.annotations if item.id in chosen]
-        return labels[0] if len(labels) == 1 else f"{len(labels)} masks"
-
-    def _changed(self, chosen: set[str], **changes: Any) -> tuple[Annotation, ...]:
-        return tuple(
-            replace(item, **changes) if item.id in chosen else item for item in self.annotations
-        )
 
 
 def _unique(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:

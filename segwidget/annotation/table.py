@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from segwidget.inference.prompts import Box, Point
 
@@ -22,6 +22,8 @@ _TYPES = {
     "clicks": "int64", "boxes": "int64", "picked": "int64", "seconds": "float64",
     "model": "object", "checkpoint": "object", "created": "datetime64[us, UTC]",
     "visible": "bool", "origin": "object", "image": "object", "image_sha256": "object",
+    "threshold": "float64", "region": "object", "edits": "object",
+    "parent": "object", "author": "object",
 }  # fmt: skip
 
 
@@ -48,12 +50,44 @@ def to_dataframe(annotations: Annotations) -> pd.DataFrame:
             item.origin,
             annotations.image.name,
             annotations.image.sha256,
+            item.threshold,
+            item.region,
+            ", ".join(item.edits),
+            item.parent,
+            item.author,
         )
         for item in annotations
     ]
     frame = pd.DataFrame(rows, columns=list(_TYPES), dtype=object)
     frame["created"] = pd.to_datetime(frame["created"], utc=True, format="ISO8601")
-    return frame.astype(_TYPES)
+    frame = frame.astype(_TYPES)
+    for name, column in _attributes(annotations).items():
+        frame[name] = column
+    return frame
+
+
+def _attributes(annotations: Annotations) -> dict[str, pd.Series[Any]]:
+    """A column for each attribute that labels define or annotations have."""
+    import pandas as pd
+
+    kinds = {
+        attribute.name: attribute.kind
+        for label in annotations.labels
+        for attribute in label.attributes
+    }
+    names = [one.name for label in annotations.labels for one in label.attributes]
+    names += [name for item in annotations for name in item.attributes]
+    columns = {}
+    for name in dict.fromkeys(names):
+        values = [item.attributes.get(name) for item in annotations]
+        numbers = kinds.get(name) == "number" and not any(
+            isinstance(v, str | tuple) for v in values
+        )
+        column = name
+        while column in _TYPES or column in columns:
+            column = f"attribute.{column}"
+        columns[column] = pd.Series(values, dtype="float64" if numbers else "object")
+    return columns
 
 
 def to_html(annotations: Annotations, caption: str) -> str:

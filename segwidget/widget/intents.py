@@ -40,6 +40,8 @@ INTENTS: Mapping[str, tuple[str, Mapping[str, Kind]]] = {
     "delete": ("delete", {"ids": list}),
     "relabel": ("relabel", {"ids": list, "label": str}),
     "show": ("show", {"ids": list, "visible": bool}),
+    "set_attributes": ("set_attributes", {"ids": list, "values": dict}),
+    "set_parent": ("set_parent", {"ids": list, "parent": str}),
     "add_label": ("add_label", {"name": str}),
     "use_model": ("use_model", {"name": str}),
     "download_model": ("download_model", {"name": str}),

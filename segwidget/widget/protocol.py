@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from segwidget.annotation.annotation import Annotation
 from segwidget.annotation.labels import LabelSet
+from segwidget.annotation.ontology import Values
 from segwidget.errors import SegwidgetError
 from segwidget.inference.candidates import Candidates
 from segwidget.inference.prompts import Prompt, prompt_to_dict
@@ -147,14 +148,24 @@ def annotations_to_json(annotations: Sequence[Annotation]) -> list[dict[str, Any
             "predicted_iou": a.predicted_iou,
             "stability_score": a.stability_score,
             "visible": a.visible,
+            **({"attributes": Values(a.attributes).to_dict()} if a.attributes else {}),
+            **({"parent": a.parent} if a.parent else {}),
         }
         for a in annotations
     ]
 
 
-def labels_to_json(labels: LabelSet) -> list[dict[str, str]]:
-    """Names and colors."""
-    return [{"name": label.name, "color": label.color} for label in labels]
+def labels_to_json(labels: LabelSet) -> list[dict[str, Any]]:
+    """What the page needs of each label; attributes are with those of the labels above it."""
+    made = []
+    for label in labels:
+        data: dict[str, Any] = {"name": label.name, "color": label.color}
+        if label.hotkey:
+            data["hotkey"] = label.hotkey
+        if attributes := labels.attributes_of(label.name):
+            data["attributes"] = [attribute.to_dict() for attribute in attributes]
+        made.append(data)
+    return made
 
 
 def prompts_to_json(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from segwidget.errors import AnnotationError
 from segwidget.inference.network import Precision
 from segwidget.media.image import ImageSource, open_image
 from segwidget.widget.answerer import Answer, Computing
+from segwidget.widget.attributes import AttributesWidget
 from segwidget.widget.binding import Start
 from segwidget.widget.boxes import BoxesWidget
 from segwidget.widget.cells import CellRun, Places, current_cell_run
@@ -48,6 +49,7 @@ class Segmenter(
     InsightsWidget,
     LatencyWidget,
     LookWidget,
+    AttributesWidget,
     EditingWidget,
     FocusWidget,
     LevelsWidget,
@@ -296,9 +298,7 @@ class Segmenter(
             self._go_on_with_proposals(old)
             self.level, self.protect = old.level, old.protect
             self.appearance = old.appearance
-        for label in given:
-            if label.name not in self._session.labels.names:
-                self._session.add_label(label.name, label.color, select=False)
+        self._session.add_labels(given)
         if self._session.draft.prompts:
             self._ask(self._next_request())
         else:

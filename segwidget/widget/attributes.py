@@ -1,0 +1,69 @@
+"""What is said of kept masks beside their labels, and the labels themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from segwidget.annotation.labels import LabelsLike
+from segwidget.widget.binding import SessionWidget
+
+
+class AttributesWidget(SessionWidget):
+    """A widget whose annotations have attributes, parents and relations; each change is a step."""
+
+    def set_labels(self, labels: LabelsLike, renames: Mapping[str, str] | None = None) -> None:
+        """Replace the labels, and relabel what is kept.
+
+        Args:
+            labels: names, names with colors, or labels to choose from.
+            renames: new names by old ones, such as ``{"car": "vehicle"}``.
+
+        Raises:
+            LabelError: labels that cannot be used, or lack what annotations have.
+        """
+        self._change(lambda: self._session.set_labels(labels, renames))
+
+    def set_attributes(self, ids: Iterable[str], values: Mapping[str, Any]) -> None:
+        """Give annotations values of attributes that their labels define.
+
+        Args:
+            ids: of the annotations.
+            values: by the names of attributes; ``None`` takes a value away.
+
+        Raises:
+            AnnotationError: no such annotation or attribute, or a value of another kind.
+        """
+        self._change(lambda: self._session.set_attributes(ids, values))
+
+    def set_parent(self, ids: Iterable[str], parent: str) -> None:
+        """Say which annotation others are parts of.
+
+        Args:
+            ids: of the parts.
+            parent: the id of the whole; ``""`` for none.
+
+        Raises:
+            AnnotationError: no such annotation, or one that would be above itself.
+        """
+        self._change(lambda: self._session.set_parent(ids, parent))
+
+    def relate(
+        self,
+        id: str,  # noqa: A002 - as the messages call it
+        kind: str,
+        other: str,
+        related: bool = True,
+    ) -> None:
+        """Say that an annotation is related to another one, or no longer so.
+
+        Args:
+            id: of the annotation.
+            kind: one of the labels' relations.
+            other: the id of the other one.
+            related: or no longer so.
+
+        Raises:
+            AnnotationError: no such annotation or relation.
+        """
+        self._change(lambda: self._session.relate(id, kind, other, related))
