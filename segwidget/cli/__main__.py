@@ -1,0 +1,5 @@
+"""``python -m segwidget.cli``."""
+
+from segwidget.cli import main
+
+main()

@@ -1,0 +1,91 @@
+"""``segwidget export`` and ``segwidget import``: annotations as other programs' files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segwidget.errors import StoreError
+
+if TYPE_CHECKING:
+    from segwidget.annotation.project import BaseProject
+
+Source = Annotated[str, typer.Argument(help="A project's folder of images, or its .db file in it.")]
+
+
+def export(
+    project: Source,
+    out: Annotated[str, typer.Option(help="The file or folder that is written.")],
+    format: Annotated[  # noqa: A002
+        str | None, typer.Option(help="Such as coco or yolo-seg; by default as the name ends.")
+    ] = None,
+) -> None:
+    """Write a project's annotations for other programs."""
+    typer.echo(f"Written: {_open(project).export(out, format)}")
+
+
+def import_(
+    project: Source,
+    source: Annotated[str, typer.Argument(help="A file or folder of another program's.")],
+    format: Annotated[  # noqa: A002
+        str | None, typer.Option(help="Such as coco or yolo-seg; by default as it looks.")
+    ] = None,
+) -> None:
+    """Read annotations of other programs into a project, or those of `segwidget prelabel`."""
+    opened = _open(project)
+    if (Path(source).expanduser() / "manifest.jsonl").is_file():
+        _import_prelabels(opened, source)
+        return
+    imported = opened.import_(source, format)
+    for problem in imported.problems:
+        typer.echo(problem, err=True)
+    count = sum(len(record) for record in imported.records)
+    typer.echo(
+        f"{count} annotations of {len(imported.records)} images read, "
+        f"{len(imported.problems)} problems."
+    )
+    if not imported.records:
+        raise typer.Exit(1)
+
+
+def _import_prelabels(project: BaseProject, folder: str) -> None:
+    from segwidget.engine.prelabel import read_prelabels
+
+    keys = set(project.keys)
+    taken = masks = unknown = busy = 0
+    for record in read_prelabels(folder):
+        key = record.image.name
+        if key not in keys:
+            unknown += 1
+        elif len(project[key].annotations):
+            busy += 1  # a person's work is never written over
+        else:
+            project[key].annotations.replace(list(record))
+            taken += 1
+            masks += len(record)
+    typer.echo(
+        f"{masks} annotations of {taken} images read; {busy} images have annotations already and "
+        f"{unknown} are not in the project."
+    )
+    if not taken + busy:
+        raise typer.Exit(1)
+
+
+def _open(source: str) -> BaseProject:
+    """The project in a folder, or of a .db file; one that is not there is not made.
+
+    Raises:
+        StoreError: there is none.
+    """
+    from segwidget.annotation.project import BaseProject
+
+    path = Path(source).expanduser()
+    if path.is_file():
+        return BaseProject(path.parent, store=path)
+    if path.is_dir():
+        return BaseProject(path)
+    raise StoreError(
+        f"There is no project {source!r}; expected a folder of images, or a project's .db file."
+    )
