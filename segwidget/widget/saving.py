@@ -112,11 +112,16 @@ class Saving:
 
 def step_name(now: History, before: History) -> str:
     """What to call the step that led from one state of a session to the other."""
-    if not now.can_redo:  # which is so after any step but undo and redo
-        return now.undo_name or ""
-    if before.can_undo and now.redo_name == before.undo_name:
-        return f"undo {now.redo_name}"
-    return f"redo {now.undo_name}"
+    other = History(before.snapshot)
+    other.adopt(before)
+    name = other.undo()
+    if name is not None and other.snapshot is now.snapshot:
+        return f"undo {name}"
+    other.adopt(before)
+    name = other.redo()
+    if name is not None and other.snapshot is now.snapshot:
+        return f"redo {name}"
+    return now.undo_name or ""
 
 
 def changed_pixels(key: str) -> StoreError:
