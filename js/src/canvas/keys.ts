@@ -1,4 +1,5 @@
 // The table of keys: each verb, its keys, when it means something, and what the sheet says of it.
+import type { LabelTrait } from "../host/traits";
 import type { KeyContext, KeyVerb } from "./keyboard";
 
 export type Group = "Prompts" | "Tools" | "Candidates and labels" | "Kept masks" | "View" | "Keyboard only";
@@ -120,6 +121,23 @@ export const ROWS: readonly Row[] = [
   row("View", "models", ["m"], "Choose a model", { verb: "toggleModels" }, kernel),
   row("View", "help", ["?"], "This sheet", { verb: "toggleKeys" }),
 ];
+
+/** The table in which labels' own keys come first: each is taken from every other verb. */
+export function withHotkeys(rows: readonly Row[], labels: readonly LabelTrait[]): readonly Row[] {
+  const own = labels.flatMap(({ hotkey }, index): Row[] => {
+    if (!hotkey) return [];
+    const verb: KeyVerb = { verb: "label", index };
+    // Digits pick candidates while there are some; with Shift they are the label's nevertheless.
+    if (!/^[0-9]$/.test(hotkey)) return [row("Candidates and labels", "hotkey", [hotkey], "", verb)];
+    return [
+      row("Candidates and labels", "hotkey", [hotkey], "", verb, (c) => !c.hasCandidates),
+      row("Candidates and labels", "hotkey", [`Shift+${hotkey}`], "", verb),
+    ];
+  });
+  if (own.length === 0) return rows;
+  const taken = new Set(own.filter((one) => !one.when).flatMap((one) => one.keys));
+  return [...own, ...rows.map((one) => ({ ...one, keys: one.keys.filter((chord) => !taken.has(chord)) }))];
+}
 
 export interface Press {
   key: string;

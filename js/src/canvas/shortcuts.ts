@@ -4,7 +4,7 @@ import type { Store } from "../state/store";
 import type { ToolName } from "../state/tool_state";
 import type { ViewState } from "../state/view_state";
 import { perform, verbFor, type Focus, type KeyVerb } from "./keyboard";
-import { remapped } from "./keys";
+import { remapped, withHotkeys } from "./keys";
 import type { HandTool } from "./pointer";
 
 /** JupyterLab and Notebook leave keys alone while the focused element itself carries this. */
@@ -50,7 +50,7 @@ export function attachShortcuts(
           hasRegion: store.region.peek() !== null,
           sized: SIZED.includes(tools.tool.peek()),
           standalone: store.host.standalone === true,
-        }, remapped(store.keymap.peek()));
+        }, withHotkeys(remapped(store.keymap.peek()), store.labels.peek()));
 
   // The notebook may listen on the document before the event reaches this widget, and its switch is an
   // attribute, all keys or none. So for a chord that is not ours (Ctrl+S) the switch is off for as long

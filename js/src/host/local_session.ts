@@ -4,8 +4,8 @@ import { gridOf, maskOf } from "../codecs/logits";
 import { boxOfRuns, decodeRle, encodeMask } from "../codecs/rle";
 import type { Host } from "./host";
 import {
-  DEFAULT_TRAITS, type AnnotationTrait, type CandidatesTrait, type Delivery, type Intent,
-  type LabelTrait, type NoticeTrait, type Prompt, type Traits,
+  DEFAULT_TRAITS, type AnnotationTrait, type AttributeValue, type CandidatesTrait, type Delivery,
+  type Intent, type LabelTrait, type NoticeTrait, type Prompt, type Traits,
 } from "./traits";
 
 interface Snapshot {
@@ -140,6 +140,17 @@ export abstract class LocalSession implements Host {
         return this.step(`relabel to ${intent.label}`, each(intent.ids, { label: intent.label }));
       case "show":
         return this.step(intent.visible ? "show" : "hide", each(intent.ids, { visible: intent.visible }));
+      case "set_attributes": {
+        const described = annotations.map((a) => {
+          if (!intent.ids.includes(a.id)) return a;
+          const all = Object.entries({ ...a.attributes, ...intent.values });
+          const attributes = Object.fromEntries(all.filter(([, value]) => value !== null));
+          return { ...a, attributes: attributes as Record<string, AttributeValue> };
+        });
+        return this.step("describe", { annotations: described });
+      }
+      case "set_parent":
+        return this.step("parent", each(intent.ids, { parent: intent.parent }));
       case "add_label": {
         const used = new Set(labels.map(({ color }) => color));
         const color = COLORS.find((c) => !used.has(c)) ?? COLORS[labels.length % COLORS.length]!;

@@ -155,7 +155,20 @@ export interface InsightTrait {
 export interface LabelTrait {
   name: string;
   color: string;
+  /** The character that chooses it. */
+  hotkey?: string;
+  /** What is said of its masks, also by the labels above it. */
+  attributes?: AttributeTrait[];
 }
+
+export interface AttributeTrait {
+  name: string;
+  kind: "text" | "number" | "choice" | "tag";
+  /** Of a choice, and of a tag that has several. */
+  choices?: string[];
+}
+
+export type AttributeValue = string | number | boolean | string[];
 
 export interface RleTrait {
   /** (height, width) of the image. */
@@ -173,6 +186,9 @@ export interface AnnotationTrait {
   predicted_iou: number;
   stability_score: number;
   visible: boolean;
+  attributes?: Record<string, AttributeValue>;
+  /** The id of the annotation that it is a part of. */
+  parent?: string;
 }
 
 /** A mask that everything mode has found, for a person to judge. */
@@ -334,6 +350,9 @@ export type Intent =
   | { op: "delete"; ids: string[] }
   | { op: "relabel"; ids: string[]; label: string }
   | { op: "show"; ids: string[]; visible: boolean }
+  /** Null takes a value away. */
+  | { op: "set_attributes"; ids: string[]; values: Record<string, AttributeValue | null> }
+  | { op: "set_parent"; ids: string[]; parent: string }
   | { op: "add_label"; name: string }
   | { op: "everything"; settings?: Record<string, unknown> }
   | { op: "cancel_everything" }

@@ -1,6 +1,8 @@
 // The verbs of the front end. Every one ends in one message to the kernel or one change of view state.
 import { effect } from "@preact/signals";
-import type { BoxTuple, InsightTrait, Intent, Level, Prompt, Traits } from "../host/traits";
+import type {
+  AttributeValue, BoxTuple, InsightTrait, Intent, Level, Prompt, Traits,
+} from "../host/traits";
 import { fit, pan, toStage, zoomAt, type Spot } from "../canvas/viewport";
 import { createDraft, type PageDecoder } from "./draft";
 import { createEditing, withPrompt, type Editing } from "./editing";
@@ -37,6 +39,9 @@ export interface Actions {
   removeAnnotations(ids: string[]): void;
   relabel(ids: string[], label: string): void;
   show(ids: string[], visible: boolean): void;
+  /** Sets one attribute of an annotation; null takes its value away. */
+  describe(id: string, name: string, value: AttributeValue | null): void;
+  setParent(id: string, parent: string): void;
   everything(): void;
   cancelEverything(): void;
   keepProposals(ids: string[]): void;
@@ -223,6 +228,8 @@ export function createActions(store: Store, view: ViewState, decoder?: PageDecod
     },
     relabel: (ids, label) => send({ op: "relabel", ids, label }),
     show: (ids, visible) => send({ op: "show", ids, visible }),
+    describe: (id, name, value) => send({ op: "set_attributes", ids: [id], values: { [name]: value } }),
+    setParent: (id, parent) => send({ op: "set_parent", ids: [id], parent }),
     everything() {
       if (store.image.peek() && !view.proposals.running.peek()) send({ op: "everything" });
     },

@@ -1,6 +1,7 @@
 // The whole face of the widget, put together.
 import type { JSX } from "preact";
 import { AnnotationList } from "./AnnotationList";
+import { Attributes } from "./Attributes";
 import { useWidget } from "./context";
 import { KeySheet } from "./KeySheet";
 import { Labels } from "./Labels";
@@ -40,6 +41,7 @@ export function App(): JSX.Element {
         <aside class="sw-panel" aria-label="Candidates, labels and kept annotations">
           <Choices />
           <Labels />
+          <Attributes />
           <AnnotationList />
         </aside>
         <StatusLine />

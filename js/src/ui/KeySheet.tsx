@@ -1,7 +1,7 @@
 // The sheet behind `?`: every key and gesture, as they are now.
 import type { JSX } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { remapped, ROWS } from "../canvas/keys";
+import { remapped, ROWS, withHotkeys } from "../canvas/keys";
 import { sheetOf } from "../canvas/key_sheet";
 import { Button, onMac } from "./controls";
 import { useWidget } from "./context";
@@ -22,7 +22,7 @@ function Sheet(): JSX.Element {
   const body = useRef<HTMLDivElement>(null);
   // Whoever opened it by key can scroll it by key.
   useLayoutEffect(() => body.current?.focus({ preventScroll: true }), []);
-  const sheets = sheetOf(remapped(store.keymap.value), ROWS).filter(
+  const sheets = sheetOf(withHotkeys(remapped(store.keymap.value), store.labels.value), ROWS).filter(
     ({ group }) => !store.host.standalone || !KERNEL_ONLY.includes(group),
   );
   return (

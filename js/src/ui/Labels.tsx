@@ -43,6 +43,7 @@ export function Labels(): JSX.Element {
   const current = store.currentLabel.value.name;
   // While candidates are on screen the bare digits pick one of them, and Shift is needed here.
   const shift = store.shown.value !== null;
+  const digits = new Set(store.labels.value.map((label) => label.hotkey));
   return (
     <section class="sw-section sw-labels" data-shift={shift} aria-label="Labels">
       <header class="sw-heading">
@@ -50,7 +51,12 @@ export function Labels(): JSX.Element {
       </header>
       <div class="sw-chips">
         <div class="sw-chips" role="radiogroup" aria-label="Current label">
-          {store.labels.value.map((label, index) => (
+          {store.labels.value.map((label, index) => {
+            const own = label.hotkey?.toUpperCase();
+            const digit = index < 9 && !digits.has(`${index + 1}`) ? `${index + 1}` : undefined;
+            const cap = own ?? digit;
+            const shifted = shift && cap !== undefined && /^[0-9]$/.test(cap);
+            return (
             <button
               key={label.name}
               type="button"
@@ -60,7 +66,7 @@ export function Labels(): JSX.Element {
               data-testid="label-chip"
               data-lm-suppress-shortcuts="true"
               data-tip={`Keep as ${label.name}`}
-              data-keys={index < 9 ? (shift ? `Shift ${index + 1}` : `${index + 1}`) : undefined}
+              data-keys={shifted ? `Shift ${cap}` : cap}
               onClick={() => {
                 actions.chooseLabel(label.name);
                 focusStage();
@@ -68,9 +74,10 @@ export function Labels(): JSX.Element {
             >
               <Swatch color={safeColor(label.color)} />
               <span class="sw-ellipsis">{label.name}</span>
-              {index < 9 && <Kbd>{index + 1}</Kbd>}
+              {cap && <Kbd>{cap}</Kbd>}
             </button>
-          ))}
+            );
+          })}
         </div>
         {adding.value ? (
           <NewLabel onClose={() => (adding.value = false)} />
