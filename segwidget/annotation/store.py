@@ -264,7 +264,12 @@ class Store(StoreFile):
                     "last step was not saved. Open the image again to go on from what is there."
                 )
             known = dict(zip((a.id for a in present.annotations), present.annotations, strict=True))
-            changed = [item for item in items if known.get(item.id) != item]
+            changed = [
+                # Most are the very same, which is sooner seen than that they are equal.
+                item
+                for item in items
+                if (old := known.get(item.id)) is not item and old != item
+            ]
             if changed:
                 store_values.check_sizes(changed, self.info(key))
             places = self._write_items(run, number, present, items, changed)
