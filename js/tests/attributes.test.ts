@@ -141,3 +141,31 @@ test("a mask can be a part of another one", async () => {
   await settle();
   expect((widget.find("parent") as HTMLSelectElement).value).toBe("b");
 });
+
+test("what is typed or chosen outlasts what comes meanwhile, but not a refusal", async () => {
+  await select("a");
+  const send = kernel.send.bind(kernel);
+  const late: (() => void)[] = [];
+  vi.spyOn(kernel, "send").mockImplementation((intent) => void late.push(() => send(intent)));
+  const [text, , , , blurred, cutOff] = fields();
+  blurred!.checked = true;
+  change(blurred!);
+  await settle();
+  cutOff!.checked = false;
+  change(cutOff!);
+  text!.focus();
+  text!.value = "half";
+  text!.dispatchEvent(new Event("input", { bubbles: true }));
+  late.shift()!();
+  await settle();
+  expect(text!.value).toBe("half");
+  expect(fields().slice(4).map(({ checked }) => checked)).toEqual([true, false]);
+  late.shift()!();
+  await settle();
+  expect(kernel.get("annotations")[0]!.attributes!["flags"]).toEqual(["blurred"]);
+  text!.blur();
+  expect(late).toHaveLength(1);
+  kernel.push({ notice: { id: "n", level: "error", code: "x", message: "No.", request: "" } });
+  await settle();
+  expect(text!.value).toBe(EVIL);
+});

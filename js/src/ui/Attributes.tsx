@@ -1,5 +1,7 @@
 // What is said of the selected mask beside its label: one field for each attribute, by its kind.
 import type { ComponentChildren, JSX } from "preact";
+import { useSignal } from "@preact/signals";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { AnnotationTrait, AttributeTrait, AttributeValue } from "../host/traits";
 import { useWidget } from "./context";
 
@@ -22,20 +24,28 @@ function Line({ name, children }: { name: string; children: ComponentChildren })
   );
 }
 
+/** What is being typed stays, whatever comes from the kernel meanwhile. */
 function Typed({ attribute, value, onChange }: FieldProps): JSX.Element {
-  const { focusStage } = useWidget();
+  const { store, focusStage } = useWidget();
+  const field = useRef<HTMLInputElement>(null);
+  const typing = useRef(false);
   const before = value === undefined ? "" : String(value);
   const number = attribute.kind === "number";
+  const refusal = store.notice.value?.id;
+  useLayoutEffect(() => {
+    if (!typing.current) field.current!.value = before;
+  }, [before, refusal]);
   return (
     <Line name={attribute.name}>
       <input
+        ref={field}
         class="sw-input"
         type={number ? "number" : "text"}
         step="any"
         maxLength={MAX_TEXT}
-        value={before}
         data-testid="attribute"
         data-lm-suppress-shortcuts="true"
+        onInput={() => (typing.current = true)}
         onKeyDown={(event) => {
           if (event.isComposing || (event.key !== "Enter" && event.key !== "Escape")) return;
           event.preventDefault();
@@ -44,12 +54,11 @@ function Typed({ attribute, value, onChange }: FieldProps): JSX.Element {
           focusStage(); // which ends the typing
         }}
         onBlur={(event) => {
+          typing.current = false;
           const { value: text, validity } = event.currentTarget;
-          if (text === before) return;
           const wrong = number && (validity?.badInput || !Number.isFinite(Number(text)));
           if (wrong) event.currentTarget.value = before;
-          else if (text === "") onChange(null);
-          else onChange(number ? Number(text) : text);
+          else if (text !== before) onChange(text === "" ? null : number ? Number(text) : text);
         }}
       />
     </Line>
@@ -141,12 +150,44 @@ function Parent({ selected }: { selected: AnnotationTrait }): JSX.Element | null
   );
 }
 
-export function Attributes(): JSX.Element | null {
-  const { store, view, actions } = useWidget();
-  const selected = store.annotations.value.find((a) => a.id === view.selected.value);
-  const attributes = store.labels.value.find(({ name }) => name === selected?.label)?.attributes ?? [];
-  if (!selected || (attributes.length === 0 && !selected.parent)) return null;
-  const { id } = selected;
+/** What was chosen here, by attribute, until the kernel says so too or refuses it. */
+function usePending(selected: AnnotationTrait): {
+  valueOf: (name: string) => AttributeValue | undefined;
+  change: (name: string, value: AttributeValue | null) => void;
+} {
+  const { store, actions } = useWidget();
+  const pending = useSignal(new Map<string, AttributeValue | null>());
+  const refusal = store.notice.value?.id;
+  const values = selected.attributes ?? {};
+  const held = (name: string): AttributeValue | null =>
+    Object.hasOwn(values, name) ? (values[name] ?? null) : null;
+  const left = new Map([...pending.value].filter(([name, value]) => !same(value, held(name))));
+  useLayoutEffect(() => {
+    if (left.size < pending.peek().size) pending.value = left;
+  });
+  useLayoutEffect(() => {
+    if (pending.peek().size > 0) pending.value = new Map();
+  }, [refusal]);
+  return {
+    valueOf: (name) => (left.has(name) ? left.get(name) : held(name)) ?? undefined,
+    change: (name, value) => {
+      pending.value = new Map(pending.peek()).set(name, value);
+      actions.describe(selected.id, name, value);
+    },
+  };
+}
+
+function same(a: AttributeValue | null, b: AttributeValue | null): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+interface EditorProps {
+  selected: AnnotationTrait;
+  attributes: readonly AttributeTrait[];
+}
+
+function Editor({ selected, attributes }: EditorProps): JSX.Element {
+  const { valueOf, change } = usePending(selected);
   return (
     <section class="sw-section sw-attributes" aria-label="Attributes of the selected mask" data-testid="attributes">
       <header class="sw-heading">
@@ -154,18 +195,20 @@ export function Attributes(): JSX.Element | null {
       </header>
       {attributes.map((attribute) => {
         const Field = FIELDS[attribute.kind];
-        const values = selected.attributes ?? {};
-        const value = Object.hasOwn(values, attribute.name) ? values[attribute.name] : undefined;
+        const { name } = attribute;
         return (
-          <Field
-            key={`${id} ${attribute.name}`}
-            attribute={attribute}
-            value={value}
-            onChange={(now) => actions.describe(id, attribute.name, now)}
-          />
+          <Field key={name} attribute={attribute} value={valueOf(name)} onChange={(now) => change(name, now)} />
         );
       })}
-      <Parent key={id} selected={selected} />
+      <Parent selected={selected} />
     </section>
   );
+}
+
+export function Attributes(): JSX.Element | null {
+  const { store, view } = useWidget();
+  const selected = store.annotations.value.find((a) => a.id === view.selected.value);
+  const attributes = store.labels.value.find(({ name }) => name === selected?.label)?.attributes ?? [];
+  if (!selected || (attributes.length === 0 && !selected.parent)) return null;
+  return <Editor key={selected.id} selected={selected} attributes={attributes} />;
 }
