@@ -13,6 +13,7 @@ from segwidget.errors import ClosedError, SegwidgetError
 from segwidget.inference.models import Model
 from segwidget.media.image import Image
 from segwidget.widget.segmenter import Segmenter
+from segwidget.widget.shared_program import SharedSegmenter
 from segwidget.widget.thumbnails import Thumbnails, jpeg
 from segwidget.widget.worker import Worker
 
@@ -183,7 +184,7 @@ class Desk:
     def _make(self, image: Image, key: str, old: Segmenter | None) -> Segmenter:
         if old is not None:
             self._options["model"] = old.model
-        made = Segmenter(image, store=self._store, key=key, **self._options)
+        made = SharedSegmenter(image, store=self._store, key=key, **self._options)
         if old is not None:
             for name in CARRIED:
                 setattr(made, name, getattr(old, name))

@@ -3,73 +3,42 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import ipycanvas
 import ipywidgets
-from numpy.typing import NDArray
 from PIL import ImageColor
 
 from segwidget.errors import ClosedError, SegwidgetError, SettingError
 from segwidget.media.image import Image
-from segwidget.widget.app_parts import WORDS, button, close_all, label, row, style_sheet
+from segwidget.widget.app_parts import button, close_all, label, row, style_sheet
 from segwidget.widget.facts import Fact, Facts
+from segwidget.widget.gallery_order import (
+    COLUMNS,
+    GAP,
+    GROUPS,
+    RATIO,
+    SORTS,
+    WIDTH,
+    Item,
+    Place,
+    arranged,
+    fitted,
+    laid_out,
+    shortened,
+)
 from segwidget.widget.thumbnails import Thumbnails, jpeg, overlaid
 from segwidget.widget.worker import Worker
 
 if TYPE_CHECKING:
     from segwidget.annotation.project import BaseProject
 
-# Sizes in CSS pixels.
-WIDTH, HEIGHT, GAP = 156, 117, 8  # of a cell, and between two
-COLUMNS = 6
-HEADER = 34
-RATIO = 2  # canvas pixels for each: sharp on fine screens
-PAGE = 24
+PAGE = 24  # thumbnails
 
-SORTS = {
-    "Name": "name",
-    "Lowest score first": "score",
-    "Highest score first": "-score",
-    "Smallest mask first": "size",
-    "Largest mask first": "-size",
-    "Most masks first": "-masks",
-}
-GROUPS = {"No groups": "", "By label": "label", "By score": "score", "By size": "size",
-          "By status": "status"}  # fmt: skip
-NO_LABEL = "no masks"
+GRAY = "#5f6b7a"  # of a group that has no color of its own
 
 _DRAWING = threading.Lock()  # all canvases of a kernel send their commands through one manager
-GRAY = "#5f6b7a"
-_SIZES = ((0.01, "under 1 % of the image"), (0.05, "1 to 5 %"), (0.2, "5 to 20 %"))
-
-
-class Item(NamedTuple):
-    """A thumbnail.
-
-    Attributes:
-        key: of its image.
-        group: what it stands under; "" where there are no groups.
-        label: whose masks are shown; "" for all.
-    """
-
-    key: str
-    group: str = ""
-    label: str = ""
-
-
-class Place(NamedTuple):
-    """Where something lies on the canvas, in CSS pixels."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-    def holds(self, x: float, y: float) -> bool:
-        """Whether a point lies inside."""
-        return self.x <= x < self.x + self.width and self.y <= y < self.y + self.height
 
 
 class Gallery(ipywidgets.VBox):
@@ -318,118 +287,6 @@ class Gallery(ipywidgets.VBox):
                 except (SegwidgetError, ClosedError) as error:
                     self.tell(str(error))
                 return
-
-
-def arranged(
-    facts: Mapping[str, Fact],
-    status: Callable[[str], str],
-    sort: str,
-    group: str,
-    labels: Iterable[str],
-) -> tuple[Item, ...]:
-    """All thumbnails in order.
-
-    Args:
-        facts: by key, in the project's order.
-        status: of an image, by its key.
-        sort: see :meth:`Gallery.arrange`; what has no score or no masks comes last.
-        group: likewise.
-        labels: in their order.
-    """
-    order = list(labels)
-    items: list[tuple[Any, Item]] = []
-    for key, fact in facts.items():
-        if group == "label":
-            for name in dict.fromkeys(fact.labels):
-                rank = order.index(name) if name in order else len(order)
-                items.append((rank, Item(key, name, name)))
-            if not fact.masks:
-                items.append((len(order) + 1, Item(key, NO_LABEL)))
-        else:
-            rank, name = _group_of(fact, status(key), group)
-            items.append((rank, Item(key, name)))
-    name, down = sort.lstrip("-"), sort.startswith("-")
-
-    def place(entry: tuple[Any, Item]) -> tuple[Any, ...]:
-        rank, item = entry
-        value = _value_of(facts[item.key], item, name, down)
-        missing = value is None
-        return rank, missing, 0.0 if value is None else -value if down else value
-
-    return tuple(item for _, item in sorted(items, key=place))
-
-
-def laid_out(
-    items: Iterable[Item],
-) -> tuple[tuple[Place, ...], tuple[tuple[Place, str], ...], float]:
-    """Where thumbnails and the headers of their groups lie, and how high all is, in CSS pixels."""
-    places, headers = [], []
-    column, y, group = 0, 0.0, None
-    for item in items:
-        if item.group and item.group != group:
-            if places:
-                y += (HEIGHT + GAP) if column else 0
-                y += GAP
-            headers.append((Place(0, y, 0, HEADER - GAP), item.group))
-            column, y = 0, y + HEADER
-        group = item.group
-        places.append(Place(column * (WIDTH + GAP), y, WIDTH, HEIGHT))
-        column += 1
-        if column == COLUMNS:
-            column, y = 0, y + HEIGHT + GAP
-    height = max((p.y + p.height for p in places), default=HEIGHT)
-    return tuple(places), tuple(headers), height
-
-
-def fitted(pixels: NDArray[Any], place: Place) -> Place:
-    """Where a picture lies in its place: all of it, as large as fits, in the middle."""
-    h, w = pixels.shape[:2]
-    scale = min(place.width / w, place.height / h)
-    return Place(
-        place.x + (place.width - w * scale) / 2,
-        place.y + (place.height - h * scale) / 2,
-        w * scale,
-        h * scale,
-    )
-
-
-def shortened(text: str, letters: int) -> str:
-    """A text of at most so many letters; of a path, the end says more."""
-    return text if len(text) <= letters else f"…{text[-max(1, letters - 1) :]}"
-
-
-def _value_of(fact: Fact, item: Item, name: str, down: bool) -> float | None:
-    masks = [m for m in fact.masks if item.label in ("", m.label)]
-    if name == "masks":
-        return float(len(masks))
-    if name == "name":
-        return 0.0
-    values = [m.share if name == "size" else m.score for m in masks]
-    known = [v for v in values if v is not None]
-    if not known:
-        return None
-    return max(known) if down and name == "size" else min(known)
-
-
-def _group_of(fact: Fact, status: str, group: str) -> tuple[int, str]:
-    """The rank of an image's group, and its name."""
-    if group == "status":
-        return list(WORDS).index(status), WORDS[status]
-    if group == "score":
-        score = fact.score
-        if score is None:
-            return 11, "no score"
-        low = min(9, int(score * 10))
-        return low, f"score {low / 10:.1f} to {(low + 1) / 10:.1f}"
-    if group == "size":
-        if not fact.masks:
-            return 9, NO_LABEL
-        share = max(m.share for m in fact.masks)
-        for rank, (limit, text) in enumerate(_SIZES):
-            if share < limit:
-                return rank, text
-        return len(_SIZES), "over 20 %"
-    return 0, ""
 
 
 def _scaled(place: Place) -> tuple[float, float, float, float]:

@@ -8,7 +8,7 @@ from segwidget.annotation.annotation import Annotation
 from segwidget.errors import SettingError
 from segwidget.widget import project as project_module
 from segwidget.widget.facts import Fact, MaskFact
-from segwidget.widget.gallery import (
+from segwidget.widget.gallery_order import (
     COLUMNS,
     GAP,
     HEADER,
