@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from segwidget.annotation import checks
-from segwidget.annotation.annotation import Annotation
+from segwidget.annotation.annotation import Annotation, Annotations
 from segwidget.annotation.describing import (
     Describing,
     carried,
@@ -58,7 +58,7 @@ class Session(Describing):
         max_steps: int = MAX_STEPS,
     ) -> None:
         kept = _unique(annotations)
-        known = _with_labels_of(kept, LabelSet.of(labels))
+        known = _with_labels_of(annotations, kept, LabelSet.of(labels))
         current = known[0].name if label is None else label
         known.color_of(current)  # refuses a name that is no label
         super().__init__(Snapshot(Draft(), kept, known, current), max_steps)
@@ -210,7 +210,9 @@ class Session(Describing):
             AnnotationError: an id twice, or something that is no annotation.
         """
         kept = unlinked(_unique(annotations))
-        self._step("annotations", annotations=kept, labels=_with_labels_of(kept, self.labels))
+        self._step(
+            "annotations", annotations=kept, labels=_with_labels_of(annotations, kept, self.labels)
+        )
 
     # The labels.
 
@@ -339,7 +341,15 @@ def _spared(new: Iterable[Annotation], kept: Iterable[Annotation]) -> tuple[Anno
     return tuple(left)
 
 
-def _with_labels_of(annotations: Iterable[Annotation], labels: LabelSet) -> LabelSet:
-    for name in dict.fromkeys(item.label for item in annotations):
+def _with_labels_of(
+    given: Iterable[Annotation], kept: Iterable[Annotation], labels: LabelSet
+) -> LabelSet:
+    """Labels with those that annotations have, as what was given defines them."""
+    used = list(dict.fromkeys(item.label for item in kept))
+    missing = [name for name in used if name not in labels.names]
+    if missing and isinstance(given, Annotations):
+        defined = [one for one in given.labels if one.name in missing]
+        labels = labels.joined(defined)
+    for name in missing:
         labels = labels if name in labels.names else labels.add(name)
     return labels

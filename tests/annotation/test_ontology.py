@@ -325,3 +325,14 @@ def test_sets_of_labels_are_joined(session):
     session.add_labels([Label("vehicle", "#fff", attributes=(NOTE,)), Label("bus", "#fff", "b")])
     assert session.labels.find("vehicle").attributes == (STATE, NOTE)
     assert session.labels.find("bus").hotkey == ""
+
+
+def test_annotations_bring_the_definitions_of_their_labels(session, image):
+    given = Annotations(session.annotations, image, session.labels)
+    new = Session(["vehicle"], given)
+    assert new.labels.names == ("vehicle", "car", "person")
+    assert new.labels.find("car") == ONTOLOGY.find("car")
+    other = Session(["bus"])
+    other.set_annotations(given)
+    assert other.labels.find("person") == ONTOLOGY.find("person")
+    assert other.labels.find("car").parent == ""
