@@ -6,7 +6,7 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from os import PathLike
-from typing import Any, NamedTuple, TypeAlias, get_args
+from typing import Any, NamedTuple, TypeAlias
 
 from segwidget.annotation import checks, store_values
 from segwidget.annotation.annotation import Annotation, ImageInfo
@@ -14,15 +14,13 @@ from segwidget.annotation.labels import LabelSet, LabelsLike
 from segwidget.annotation.places import new_places
 from segwidget.annotation.store_file import StoreFile
 from segwidget.annotation.store_schema import BUSY_SECONDS
-from segwidget.annotation.store_values import Status, Step
+from segwidget.annotation.store_values import STATUSES, Status, Step
 from segwidget.errors import LabelError, StoreError
 
 MAX_REMEMBERED = 16  # images whose annotations are not read anew for each commit
 
 #: Runs a statement.
 Run: TypeAlias = Callable[..., sqlite3.Cursor]
-
-STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 class ConflictError(StoreError):

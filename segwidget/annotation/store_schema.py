@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from segwidget.errors import StoreError
+
+T = TypeVar("T")
 
 APPLICATION = 0x53575744  # "SWWD", in the file's header
 BUSY_SECONDS = 5.0
@@ -112,7 +115,7 @@ def open_database(path: Path, busy_seconds: float = BUSY_SECONDS) -> Opened:
     try:
         _require_ours(connection, path)
         connection.execute("PRAGMA foreign_keys = ON")
-        journal, remark = _choose_journal(connection, path)
+        journal, remark = _patiently(lambda: _choose_journal(connection, path), busy_seconds)
         connection.execute("PRAGMA synchronous = FULL")
         migrate(connection)
     except sqlite3.Error as error:
@@ -178,14 +181,16 @@ def explained(error: Exception, path: Path) -> StoreError:
 
 def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse other programs' databases, and those of newer versions."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    connection.execute("BEGIN")  # somebody may be making the file: all is read at one moment
     (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    version = _version(connection)
+    connection.execute("COMMIT")
     if application != APPLICATION and (application or tables):
         raise StoreError(
             f"{str(path)!r} is a database of another program; expected one that segwidget has "
             "made. It was left as it is. Choose another name for the store."
         )
-    version = _version(connection)
     if version > VERSION:
         raise StoreError(
             f"{str(path)!r} was written by a newer segwidget: its version is {version}, and this "
@@ -196,6 +201,18 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
 
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _patiently(act: Callable[[], T], seconds: float) -> T:
+    """Do something again while others hinder it; SQLite itself does not wait for a journal."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return act()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+        time.sleep(0.01)
 
 
 def _choose_journal(connection: sqlite3.Connection, path: Path) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from segwidget.annotation.annotation import Annotation, ImageInfo
 from segwidget.annotation.labels import Label, LabelSet
@@ -13,6 +13,7 @@ from segwidget.errors import AnnotationError, StoreError
 
 #: How far an image is.
 Status: TypeAlias = Literal["todo", "done", "accepted", "rejected"]
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 class Step(NamedTuple):

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -289,6 +290,50 @@ def test_who_writes_for_long_is_not_waited_for_for_ever(store, path):
     other.close()
     store.commit("a.png", [])
     assert store.annotations("a.png") == ()
+
+
+@pytest.mark.parametrize("moment", range(1, 9))
+def test_somebody_may_make_the_file_at_the_same_moment(path, monkeypatch, moment):
+    connect = sqlite3.connect
+
+    class Meddled(sqlite3.Connection):
+        """A connection beside which another one makes the store before the n-th statement."""
+
+        statements = 0
+
+        def execute(self, sql, *values):
+            self.statements += 1
+            if self.statements == moment:
+                other = connect(path, timeout=0, isolation_level=None)
+                with suppress(sqlite3.OperationalError):
+                    migrate(other)
+                other.close()
+            return super().execute(sql, *values)
+
+    monkeypatch.setattr(
+        store_schema.sqlite3, "connect", lambda *a, **k: connect(*a, factory=Meddled, **k)
+    )
+    with Store(path) as store:
+        store.add_images([("a.png", None)])
+        assert store.journal == "wal"
+        assert store.keys() == ("a.png",)
+
+
+def test_who_hinders_the_log_is_waited_for(path, monkeypatch):
+    monkeypatch.setattr(store_schema, "drive_type", lambda _: "nfs")
+    with Store(path) as store:
+        assert store.journal == "delete"
+    monkeypatch.undo()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waited = []
+    monkeypatch.setattr(
+        store_schema.time, "sleep", lambda s: (waited.append(s), other.execute("ROLLBACK"))
+    )
+    with Store(path) as store:
+        assert store.journal == "wal"
+    assert len(waited) == 1
+    other.close()
 
 
 def test_threads_may_share_a_store(store):
