@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -162,18 +163,17 @@ def prelabel(
             remarks=tuple(detected.problems),
         )
         progress = _Progress(report, on_progress, cancelled)
-        progress.tell()
         shards = _shards(todo, shard_size, folder.next_shard, detected)
-        try:
+        with suppress(_CancelledError):
+            progress.tell()
             if engine == "ray":
                 records = run_ray(job, folder.path, shards, count, gpus_per_worker)
             else:
                 records = run_local(job, folder.path, shards, count, progress.begin)
-            for record in records:
-                if folder.commit(record):
-                    progress.commit(record)
-        except _CancelledError:
-            pass
+            with closing(records):  # ends the workers before the folder is tidied
+                for record in records:
+                    if folder.commit(record):
+                        progress.commit(record)
     return progress.report
 
 
@@ -205,8 +205,8 @@ class _Progress:
             now,
             done=now.done + len(record["images"]),
             masks=now.masks + record["masks"],
-            skipped=(*now.skipped, *((key, reason) for key, reason in record["skipped"])),
-            remarks=(*now.remarks, *(f"{key}: {text}" for key, text in record["remarks"])),
+            skipped=now.skipped + tuple((key, reason) for key, reason in record["skipped"]),
+            remarks=now.remarks + tuple(f"{key}: {text}" for key, text in record["remarks"]),
             seconds={k: now.seconds.get(k, 0.0) + v for k, v in record["seconds"].items()},
         )
         self.tell()

@@ -110,10 +110,7 @@ class OutputFolder:
             if name:
                 (self.path / record["part"]).replace(self.path / name)
                 _sync_folder(self.path)
-            with (self.path / MANIFEST).open("ab") as stream:
-                stream.write(json.dumps(line, separators=(",", ":")).encode("ascii") + b"\n")
-                stream.flush()
-                os.fsync(stream.fileno())
+            self._append(line)
         except OSError as error:
             raise StoreError(
                 f"{str(self.path)!r} cannot be written: {error.strerror or error}. What is done "
@@ -121,6 +118,23 @@ class OutputFolder:
             ) from error
         self._count(line)
         return True
+
+    def _append(self, line: dict[str, Any]) -> None:
+        """Add a line to the manifest, and have the disk confirm it; or leave it as it was."""
+        path = self.path / MANIFEST
+        with path.open("ab") as stream:
+            size = stream.tell()
+            self._files.add(line["file"])  # as the line may be there although the disk refuses
+            try:
+                stream.write(json.dumps(line, separators=(",", ":")).encode("ascii") + b"\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+            except OSError:
+                with suppress(OSError):
+                    stream.close()
+                os.truncate(path, size)
+                self._files.discard(line["file"])
+                raise
 
     def _open(self) -> None:
         entries = {entry.name for entry in self.path.iterdir()} - {LOCK}

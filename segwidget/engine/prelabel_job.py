@@ -92,8 +92,9 @@ class Prelabeler:
         """Do a shard.
 
         Args:
-            shard: `{"shard": its name, "images": [{"key", "path", "boxes"?, "poison"?}, ...]}`.
-                `boxes` are `[x0, y0, x1, y1, label]`; `poison` is why an image is not to be tried.
+            shard: `{"shard": its name, "images": [{"key", "path", "boxes"?, "poison"?}, ...],
+                "careful"?}`. `boxes` are `[x0, y0, x1, y1, label]`; `poison` is why an image is
+                not to be tried; `careful` opens no image before its turn.
             on_image: told the key of each image before its turn.
 
         Returns:
@@ -113,7 +114,7 @@ class Prelabeler:
         clock = _Clock()
         part = new_part(self.folder, shard["shard"])
         with part_writer(part, self.job.format) as writer:
-            for entry, image in _opened_ahead(shard["images"], on_image):
+            for entry, image in _opened_ahead(shard, on_image):
                 key = entry["key"]
                 clock.lap("open")
                 if isinstance(image, str):
@@ -229,17 +230,18 @@ def job_from_dict(data: dict[str, Any]) -> Job:
 
 
 def _opened_ahead(
-    entries: list[dict[str, Any]], on_image: Callable[[str], None] | None
+    shard: dict[str, Any], on_image: Callable[[str], None] | None
 ) -> Iterator[tuple[dict[str, Any], Image | str]]:
     """Each image, or why there is none; the next one is decoded while the network runs."""
+    entries, careful = shard["images"], shard.get("careful", False)
     with ThreadPoolExecutor(1) as pool:
         waiting: Future[Image | str] | None = None
         for index, entry in enumerate(entries):
             if on_image is not None:
                 on_image(entry["key"])
             image = (waiting or pool.submit(_open, entry)).result()
-            last = index + 1 == len(entries)
-            waiting = None if last else pool.submit(_open, entries[index + 1])
+            alone = careful or index + 1 == len(entries)
+            waiting = None if alone else pool.submit(_open, entries[index + 1])
             yield entry, image
 
 

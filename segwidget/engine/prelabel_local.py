@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def run_local(
     shards: Iterable[dict[str, Any]],
     workers: int,
     on_image: Callable[[str], None],
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """Do shards in worker processes.
 
     Args:
@@ -209,6 +209,7 @@ class _Pool:
                 self.answers.put(key)
             words = self._end(index)
             deaths[key] += 1
+            shard["careful"] = True  # nothing ahead: the next death is the present image's doing
             if deaths[key] < MAX_DEATHS:
                 continue
             if not key or deaths.total() >= MAX_DEATHS_IN_A_SHARD:

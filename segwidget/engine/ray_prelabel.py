@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -61,7 +61,7 @@ class RayPrelabeler:
 
 def run_ray(
     job: Job, folder: Path, shards: Iterable[dict[str, Any]], workers: int, gpus: float = 0
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """Do shards on a Ray cluster.
 
     Args:
@@ -120,6 +120,7 @@ def _cluster() -> Iterator[Any]:
         return
     # RAY_ADDRESS, where it is set, names the cluster.
     ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     bars = context.enable_progress_bars
     context.enable_progress_bars = False
