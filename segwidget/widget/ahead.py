@@ -52,15 +52,18 @@ class Ahead:
 
     def want(self, keys: Iterable[str]) -> None:
         """Hold the embeddings of these images, the first of them first, and of no others."""
+        model = self._model()
         with self._changed:
             if self._closed:
                 return
+            others = [key for key, p in self._held.items() if model not in (None, p.model)]
+            dropped = [self._held.pop(key) for key in others]
             self._wanted = tuple(dict.fromkeys(keys))
             self._changed.notify_all()
             if not self._running and self._next() is not None:
                 self._running = True
                 threads.begin(self._run, "segwidget-ahead")
-            dropped = [self._held.pop(key) for key in set(self._held) - set(self._wanted)]
+            dropped += [self._held.pop(key) for key in set(self._held) - set(self._wanted)]
         for predictor in dropped:
             predictor.reset_image(forget=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +98,9 @@ class App(ipywidgets.VBox):
         )
         self._ahead = Ahead(self._images.open, lambda: self._desk.model, lambda: self._desk.busy)
         self._film = Filmstrip(self._thumbnails, self._describe, self.open, self._step)
-        self._review = Review(self._store, self._reject_mask, self._judge, self._look_again)
+        self._review = Review(
+            self._store, self._reject_mask, self._set_status, self._look_again, self._try
+        )
         self._controls = Controls(self)
         self._download = Download(project, self._film.save_in_page, self.tell)
         self._controls.arrange(self._desk.box, self._review.box, self._film, self._download.box)
@@ -379,12 +381,9 @@ class App(ipywidgets.VBox):
         self._review.look_at(self._key, segmenter.image, items, colors)
 
     def _reject_mask(self, id_: str) -> None:
-        self._try(lambda: self.segmenter.delete([id_]))
+        self.segmenter.delete([id_])
 
-    def _judge(self, status: str) -> None:
-        self._try(lambda: self._set_status(status))
-
-    def _try(self, step: Any) -> None:
+    def _try(self, step: Callable[[], None]) -> None:
         """Do what a person has asked for with a button; what fails is told."""
         try:
             step()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 WORDS = {"todo": "to do", "done": "done", "accepted": "accepted", "rejected": "rejected"}
+DONE_TOOLTIP = "This image is done; open the next one"
 ANY_LABEL, NO_MASKS = "any", "none"
 
 
@@ -37,7 +38,7 @@ class Controls:
         self.title = label("segwidget-app-title")
         self.position = label("segwidget-app-quiet")
         self.status = label("segwidget-app-status")
-        self.done = button("Done", "check", "This image is done; open the next one")
+        self.done = button("Done", "check", DONE_TOOLTIP)
         self.done.add_class("segwidget-app-primary")
         self.review = ipywidgets.ToggleButton(
             description="Review", icon="eye", tooltip="Accept or reject what was made"
@@ -167,8 +168,9 @@ class Controls:
                 f"segwidget-app-is-{one}"
             )
         again = status in DONE
-        self.done.description = "Back to to do" if again else "Done"
+        self.done.description = "Reopen" if again else "Done"
         self.done.icon = "undo" if again else "check"
+        self.done.tooltip = "This image is not done after all" if again else DONE_TOOLTIP
         self.done.disabled = key is None
 
     def _press_done(self) -> None:
@@ -177,7 +179,6 @@ class Controls:
 
     def _switch_review(self) -> None:
         self._review_box.layout.display = "" if self.review.value else "none"
-        self.review.icon = "eye"
         self._app._look_again()
 
     def _filter(self) -> None:

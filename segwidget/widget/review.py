@@ -26,6 +26,7 @@ class Review:
         reject: takes a mask off its image, as a step that can be undone.
         verdict: sets an image's status, ``"accepted"`` or ``"rejected"``, and goes on.
         look_again: called when a mask was accepted and others are left.
+        attempt: does what a button asks for, and tells what fails.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Review:
         reject: Callable[[str], None],
         verdict: Callable[[str], None],
         look_again: Callable[[], None],
+        attempt: Callable[[Callable[[], None]], None],
     ) -> None:
         self._store, self._reject = store, reject
         self._verdict, self._look_again = verdict, look_again
@@ -52,10 +54,10 @@ class Review:
         )
         self.accept_image_button = _button("Accept image", "check-square-o", "All of it is good.")
         self.reject_image_button = _button("Reject image", "ban", "Somebody has to do it again.")
-        self.accept_button.on_click(lambda _: self.accept())
-        self.reject_button.on_click(lambda _: self.reject())
-        self.accept_image_button.on_click(lambda _: self._verdict("accepted"))
-        self.reject_image_button.on_click(lambda _: self._verdict("rejected"))
+        self.accept_button.on_click(lambda _: attempt(self.accept))
+        self.reject_button.on_click(lambda _: attempt(self.reject))
+        self.accept_image_button.on_click(lambda _: attempt(lambda: verdict("accepted")))
+        self.reject_image_button.on_click(lambda _: attempt(lambda: verdict("rejected")))
         words = ipywidgets.VBox([self._which, self._what])
         words.add_class("segwidget-app-words")
         self._masks = ipywidgets.HBox([self._crop, words, self.accept_button, self.reject_button])

@@ -100,7 +100,7 @@ def test_done_goes_on_to_the_next_image_and_says_when_all_are(app, pictures):
     assert app.keys_shown == ()
     assert app._controls.message.value == "All images are done."
     assert app._controls.numbers.value.startswith("4 of 4 done")
-    app._controls.done.click()  # "Back to to do"
+    app._controls.done.click()  # "Reopen"
     assert pictures.store.status("d.png") == "todo"
     assert app.keys_shown == ("d.png",)
 
@@ -340,3 +340,14 @@ def test_the_download_reaches_the_page(app, sent):
     assert bytes(buffers[0][:2]) == b"PK"
     assert not app._download.button.disabled
     assert app._controls.message.value.startswith("Saved as")
+
+
+def test_what_a_button_cannot_do_is_told(app, pictures):
+    keep(app)
+    app.reviewing = True
+    pictures.store.close()
+    app._review.accept_button.click()
+    assert "is closed" in app._controls.message.value
+    app._review.reject_image_button.click()
+    app._controls.done.click()
+    assert app.key == "a.png"
