@@ -56,7 +56,8 @@ def replay(
     The recorded model gives the identical mask, where it was not edited afterwards and the same
     computer, precision and image are at hand. Another model scores its candidates otherwise, so
     where one was picked by hand, or the prompt is a single point, its candidate that is most like
-    the recorded mask stands for it.
+    the recorded mask stands for it. So it is for what the model has proposed, of which no pick is
+    recorded; answered one by one, and not together, these may differ by a few pixels.
 
     Args:
         annotation: with prompts.
@@ -157,7 +158,7 @@ def _replay(annotation: Annotation, image: Image, predictor: Predictor) -> Repla
     same = model.sha256 == annotation.checkpoint
     candidates = Dialogue(predictor).answer(annotation.prompts, annotation.picks)
     index = min(annotation.picked, len(candidates) - 1)
-    if not same:
+    if not same or annotation.origin != "assisted":  # of proposals, no pick is recorded
         index = _counterpart(annotation, candidates)
     mask = candidates.rle(index, annotation.threshold)
     iou = annotation.rle.iou(mask)
@@ -181,10 +182,10 @@ def _replay(annotation: Annotation, image: Image, predictor: Predictor) -> Repla
 
 
 def _counterpart(annotation: Annotation, candidates: Candidates) -> int:
-    """Which of another model's candidates stands for the one that was kept."""
+    """Which candidate stands for the one that was kept, where its number does not tell."""
     prompts = annotation.prompts
     ambiguous = len(prompts) == 1 and isinstance(prompts[0], Point)
-    if annotation.picked == 0 and not ambiguous:
+    if annotation.picked == 0 and not ambiguous and annotation.origin == "assisted":
         return 0  # for a rich prompt both models have the single mask first
     ious = [
         annotation.rle.iou(candidates.rle(index, annotation.threshold))
@@ -207,6 +208,8 @@ def _note(annotation: Annotation, image: Image, model: Model, iou: float) -> str
         reasons.append("the image's pixels are others")
     if annotation.edits:
         reasons.append(f"the mask was edited by hand ({', '.join(annotation.edits)})")
+    if annotation.origin != "assisted":
+        reasons.append("it was proposed together with many others")
     if iou == 1.0:
         return "The mask is the same."
     why = "; ".join(reasons) or "another precision or computer"

@@ -57,11 +57,7 @@ class Store(StoreFile):
     """
 
     def __init__(
-        self,
-        path: str | PathLike[str],
-        *,
-        author: str = "",
-        busy_seconds: float = BUSY_SECONDS,
+        self, path: str | PathLike[str], *, author: str = "", busy_seconds: float = BUSY_SECONDS
     ) -> None:
         super().__init__(path, author, busy_seconds)
         self._known: OrderedDict[str, _Known] = OrderedDict()
@@ -314,8 +310,7 @@ class Store(StoreFile):
                 f"There is no image {key!r} in {str(self._path)!r}. Add it with add_images, or "
                 "check the spelling; keys() has all."
             )
-        row: tuple[Any, ...] = rows[0]
-        return row
+        return tuple(rows[0])
 
     def _present(self, key: str) -> _Known:
         """An image's annotations, read anew only where somebody has changed them."""

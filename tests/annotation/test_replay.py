@@ -130,6 +130,14 @@ def test_a_point_that_may_mean_several_things_is_answered_by_the_likest(
     assert found.iou == max(annotation.rle.iou(answers.rle(i)) for i in range(len(answers)))
 
 
+def test_what_was_proposed_is_compared_with_the_likest_candidate(predictor, image):
+    annotation = kept(predictor, image, [FACE], picked=2)
+    proposed = replace(annotation, picked=0, origin="automatic")
+    found = replay(proposed, image, predictor=predictor)
+    assert found.mask == annotation.rle
+    assert found.updated.picked == 2
+
+
 def test_what_cannot_be_asked_says_so(predictor, image):
     annotation = kept(predictor, image, [FACE])
     with pytest.raises(AnnotationError, match="has no prompts"):
