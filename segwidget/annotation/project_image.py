@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from numpy.typing import NDArray
@@ -154,6 +154,37 @@ class ProjectAnnotations(Sequence[Annotation]):
         new = tuple(items)
         _ = self._image.info  # the store compares sizes with it
         self._change(lambda _: new, "replace all")
+
+    def extend(self, items: Iterable[Annotation], step: str = "add several") -> None:
+        """Add annotations in front of the others, all or none.
+
+        Raises:
+            AnnotationError: something else, an id that is there, or a mask of another size.
+            StoreError: it cannot be written; nothing was changed.
+        """
+        new = tuple(items)
+        _ = self._image.info  # the store compares sizes with it
+        self._change(lambda present: (*present, *new), step)
+
+    def exchange(self, changes: Mapping[str, tuple[Annotation, Annotation]]) -> set[str]:
+        """Put new annotations in the place of old ones, by id; those that have changed since stay.
+
+        Returns:
+            The ids of those that were exchanged.
+
+        Raises:
+            AnnotationError: a mask of another size.
+            StoreError: it cannot be written; nothing was changed.
+        """
+        done: set[str] = set()
+
+        def change(present: tuple[Annotation, ...]) -> tuple[Annotation, ...]:
+            done.clear()
+            done.update(a.id for a in present if a.id in changes and changes[a.id][0] == a)
+            return tuple(changes[a.id][1] if a.id in done else a for a in present)
+
+        self._change(change, "replace masks")
+        return done
 
     def _change(
         self, change: Callable[[tuple[Annotation, ...]], tuple[Annotation, ...]], step: str
