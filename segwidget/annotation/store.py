@@ -253,7 +253,7 @@ class Store(StoreFile):
             present = self._present(key)
             if expected is not None and expected != present.annotations:
                 raise ConflictError(
-                    f"Another notebook has changed the annotations of {key!r} in the meantime: "
+                    f"Another notebook, or other code, has changed the annotations of {key!r}: "
                     f"there are {len(present.annotations)} now. Nothing was overwritten, and the "
                     "last step was not saved. Open the image again to go on from what is there."
                 )

@@ -265,7 +265,9 @@ def test_two_notebooks_overwrite_nothing(store, path):
     with Store(path) as other:
         seen = other.annotations("a.png")
         store.commit("a.png", [*seen, square(5)], before=seen)
-        with pytest.raises(ConflictError, match=r"Another notebook has changed.*there are 2 now"):
+        with pytest.raises(
+            ConflictError, match=r"Another notebook, or other code, has changed.*there are 2 now"
+        ):
             other.commit("a.png", [], before=seen)
         assert len(other.annotations("a.png")) == 2
         other.commit("a.png", [], before=other.annotations("a.png"))

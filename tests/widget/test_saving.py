@@ -153,7 +153,7 @@ def test_another_notebook_is_not_overwritten(seg, store, make):
     seg.annotations = [square()]
     with Store(store.path) as other:
         other.commit("a.png", [])
-        with pytest.raises(StoreError, match="Another notebook has changed"):
+        with pytest.raises(StoreError, match="Another notebook, or other code, has changed"):
             seg.relabel([seg.annotations[0].id], "person")
     assert seg.annotations[0].label == "car"
     assert on_disk(store) == ()
