@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from segwidget.annotation.annotation import Annotation
+from segwidget.annotation.store_values import Status
 from segwidget.errors import ClosedError, SegwidgetError, SettingError
 from segwidget.inference.network import Precision
 from segwidget.inference.registry import find_checkpoint
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 STATUSES = ("todo", *DONE)
 
 
-class App(ipywidgets.VBox):
+class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
     """A project in a cell: the annotator, a filmstrip, filters, progress, review, download.
 
         app = project.app()
@@ -241,6 +242,10 @@ class App(ipywidgets.VBox):
         super().close()
         layout.close()
 
+    def __repr__(self) -> str:
+        place = "closed" if self._closed else "nothing open" if self._key is None else self._key
+        return f"<App: {len(self._facts.keys)} images, {place}>"
+
     def _repr_mimebundle_(self, **options: Any) -> Any:
         self.shown = True
         return super()._repr_mimebundle_(**options)
@@ -290,7 +295,7 @@ class App(ipywidgets.VBox):
             self._direction, self._in_a_row, self._turned = step, 0, False
             self._show(key)
 
-    def _set_status(self, status: str) -> None:
+    def _set_status(self, status: Status) -> None:
         key = self._key
         if key is None:
             raise SegwidgetError("No image is open. Call open(key) with one of project.keys.")
@@ -313,8 +318,11 @@ class App(ipywidgets.VBox):
         segmenter.observe(lambda _: self._on_annotations(segmenter, key), "annotations")
         segmenter.observe(lambda _: self._controls.show_labels(), "labels")
         self._in_a_row = 0
+        status = self._store.status(key)
+        if status != self._facts.status(key):  # set by Python, or by another notebook
+            self._facts.set_status(key, status)
+            self._show_list()
         self._on_annotations(segmenter, key)
-        self._film.refresh(key)
         near = [self._neighbor(self._direction)]
         for _ in range(self._ahead_count - 1):
             near.append(None if near[-1] is None else self._neighbor(self._direction, near[-1]))

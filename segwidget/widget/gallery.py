@@ -41,7 +41,7 @@ GRAY = "#5f6b7a"  # of a group that has no color of its own
 _DRAWING = threading.Lock()  # all canvases of a kernel send their commands through one manager
 
 
-class Gallery(ipywidgets.VBox):
+class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
     """All images of a project with their masks, sorted, grouped, in pages.
 
         gallery = project.gallery()
@@ -56,6 +56,8 @@ class Gallery(ipywidgets.VBox):
     Raises:
         SettingError: a page size that cannot be.
     """
+
+    children: tuple[Any, ...]
 
     def __init__(
         self,
@@ -191,6 +193,9 @@ class Gallery(ipywidgets.VBox):
         layout = self.layout
         super().close()
         layout.close()
+
+    def __repr__(self) -> str:
+        return f"<Gallery: {len(self._items)} thumbnails, page {self._page + 1} of {self.pages}>"
 
     # In which order.
 

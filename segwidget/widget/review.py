@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from segwidget.annotation.annotation import Annotation
 from segwidget.annotation.store import Store
+from segwidget.annotation.store_values import Status
 from segwidget.media.image import Image
 from segwidget.widget.thumbnails import jpeg, overlaid, shrink
 
@@ -33,7 +34,7 @@ class Review:
         self,
         store: Store,
         reject: Callable[[str], None],
-        verdict: Callable[[str], None],
+        verdict: Callable[[Status], None],
         look_again: Callable[[], None],
         attempt: Callable[[Callable[[], None]], None],
     ) -> None:

@@ -351,3 +351,19 @@ def test_what_a_button_cannot_do_is_told(app, pictures):
     app._review.reject_image_button.click()
     app._controls.done.click()
     assert app.key == "a.png"
+
+
+def test_what_python_has_done_is_seen_when_the_image_is_opened(app, pictures):
+    mask = np.ones((HEIGHT, WIDTH), bool)
+    pictures["c.png"].annotations.add(mask, label="car")
+    pictures["c.png"].status = "done"
+    assert app._facts.status("c.png") == "todo"
+    app.open("c.png")
+    assert len(app.segmenter.annotations) == 1
+    assert app._facts.status("c.png") == "done"
+    assert app._controls.status.value == "done"
+    assert repr(app) == "<App: 4 images, c.png>"
+    pictures["d.png"].annotations.add(mask, label="car")
+    app.refresh()
+    assert app.wait(PATIENCE)
+    assert app._controls.numbers.value == "1 of 4 done · 2 masks"
