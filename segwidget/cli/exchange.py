@@ -23,7 +23,8 @@ def export(
     ] = None,
 ) -> None:
     """Write a project's annotations for other programs."""
-    typer.echo(f"Written: {_open(project).export(out, format)}")
+    with _open(project) as opened:
+        typer.echo(f"Written: {opened.export(out, format)}")
 
 
 def import_(
@@ -34,11 +35,17 @@ def import_(
     ] = None,
 ) -> None:
     """Read annotations of other programs into a project, or those of `segwidget prelabel`."""
-    opened = _open(project)
-    if (Path(source).expanduser() / "manifest.jsonl").is_file():
-        _import_prelabels(opened, source)
-        return
-    imported = opened.import_(source, format)
+    with _open(project) as opened:
+        if (Path(source).expanduser() / "manifest.jsonl").is_file():
+            taken = _import_prelabels(opened, source)
+        else:
+            taken = _import_file(opened, source, format)
+    if not taken:
+        raise typer.Exit(1)
+
+
+def _import_file(project: BaseProject, source: str, format: str | None) -> int:  # noqa: A002
+    imported = project.import_(source, format)
     for problem in imported.problems:
         typer.echo(problem, err=True)
     count = sum(len(record) for record in imported.records)
@@ -46,11 +53,10 @@ def import_(
         f"{count} annotations of {len(imported.records)} images read, "
         f"{len(imported.problems)} problems."
     )
-    if not imported.records:
-        raise typer.Exit(1)
+    return len(imported.records)
 
 
-def _import_prelabels(project: BaseProject, folder: str) -> None:
+def _import_prelabels(project: BaseProject, folder: str) -> int:
     from segwidget.engine.prelabel import read_prelabels
 
     keys = set(project.keys)
@@ -69,8 +75,7 @@ def _import_prelabels(project: BaseProject, folder: str) -> None:
         f"{masks} annotations of {taken} images read; {busy} images have annotations already and "
         f"{unknown} are not in the project."
     )
-    if not taken + busy:
-        raise typer.Exit(1)
+    return taken + busy
 
 
 def _open(source: str) -> BaseProject:

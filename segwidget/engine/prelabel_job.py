@@ -6,6 +6,7 @@ pipe, Ray, or a file alike.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from segwidget.engine.prelabel_parts import OutputFormat, new_part, part_writer
 from segwidget.errors import ImageError, PromptError, ResourceError, SettingError
+from segwidget.inference.embedding_store import MAX_BYTES_VARIABLE
 
 if TYPE_CHECKING:
     from segwidget.annotation.annotation import Annotation, Annotations
@@ -222,6 +224,11 @@ class Prelabeler:
             store.flush()
             if store.failure:
                 raise StoreError(store.failure)
+
+
+def keep_no_embeddings() -> None:
+    """Leave the person's own cache alone, in a process that only works: nobody opens these soon."""
+    os.environ[MAX_BYTES_VARIABLE] = "0"
 
 
 def job_from_dict(data: dict[str, Any]) -> Job:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from segwidget import errors
-from segwidget.engine.prelabel_job import Job, Prelabeler, job_from_dict
+from segwidget.engine.prelabel_job import Job, Prelabeler, job_from_dict, keep_no_embeddings
 from segwidget.errors import ResourceError, SegwidgetError
 
 MAX_DEATHS = 2  # of workers, on one image or before the first
@@ -249,6 +249,7 @@ def main(index: int) -> int:
         answers.write(json.dumps(message) + "\n")
         answers.flush()
 
+    keep_no_embeddings()
     start = json.loads(sys.stdin.readline())
     job = job_from_dict(start["job"])
     prelabeler = Prelabeler(_on_own_gpu(job, index), start["folder"])

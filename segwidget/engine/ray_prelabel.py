@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from segwidget import errors
-from segwidget.engine.prelabel_job import Job, Prelabeler, job_from_dict
+from segwidget.engine.prelabel_job import Job, Prelabeler, job_from_dict, keep_no_embeddings
 from segwidget.errors import ResourceError, SegwidgetError, SettingError
 
 SHARDS_AT_ONCE = 1000  # that Ray is given; actors load their model anew for each such lot
@@ -46,6 +46,7 @@ class RayPrelabeler:
     """
 
     def __init__(self, job: dict[str, Any], folder: str) -> None:
+        keep_no_embeddings()
         self._prelabeler = Prelabeler(job_from_dict(job), folder)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
