@@ -70,7 +70,7 @@ def positions(statistics: Statistics, axes: Axes | None = None) -> Figure:
     if len(centers):
         shown = axes.imshow(counts, cmap="Blues", extent=(0, 1, 1, 0), vmin=0, aspect="auto")
         bar = axes.figure.colorbar(shown, ax=axes, label="masks", pad=0.02)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         bar.ax.tick_params(length=0, colors=QUIET)
         bar.ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
         bar.ax.yaxis.label.set_color(QUIET)
@@ -227,7 +227,7 @@ def _shares(
 def _bars(
     axes: Axes,
     values: NDArray[Any],
-    edges: NDArray[np.float64],
+    edges: NDArray[np.floating[Any]],
     weights: NDArray[np.float64] | None = None,
 ) -> None:
     axes.hist(

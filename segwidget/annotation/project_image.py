@@ -128,8 +128,10 @@ class ProjectAnnotations(Sequence[Annotation]):
                 )
             label = names[0]
         fields = {"image": info.sha256, "author": project.author, **fields}
-        make = Annotation.from_rle if isinstance(mask, Rle) else Annotation.from_mask
-        made: Annotation = make(mask, label=label, **fields)  # type: ignore[operator]
+        rle = mask if isinstance(mask, Rle) else Rle.encode(mask)
+        if not rle.area:
+            raise AnnotationError("The mask is empty; expected at least one pixel inside.")
+        made = Annotation.from_rle(rle, label=label, **fields)
         self._change(lambda items: (*items, made), f"add {made.label}")
         return made
 
