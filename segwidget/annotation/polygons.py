@@ -97,7 +97,7 @@ def joined(polygons: Sequence[Polygon]) -> Ring:
     tree = cKDTree(first)
     detours: dict[int, list[Ring]] = {}
     for ring in others:
-        distances, places = tree.query(ring)
+        distances, places = (np.asarray(found) for found in tree.query(ring))
         start = int(np.argmin(distances))
         place = int(places[start])
         around = np.concatenate([ring[start:], ring[: start + 1]])
