@@ -11,10 +11,14 @@ if TYPE_CHECKING:
     from segwidget.annotation.annotation import Annotation, Annotations
     from segwidget.annotation.automatic import everything
     from segwidget.annotation.labels import Label, LabelSet
+    from segwidget.annotation.ontology import Attribute
+    from segwidget.annotation.store import Store
     from segwidget.inference.candidates import Candidates
     from segwidget.inference.predictor import Predictor
     from segwidget.inference.prompts import Box, MaskPrompt, Point, Polygon
     from segwidget.media.image import open_image
+    from segwidget.widget.gallery import Gallery
+    from segwidget.widget.project import Project
     from segwidget.widget.segmenter import Segmenter
 
 __version__ = "0.1.0"
@@ -22,15 +26,19 @@ __version__ = "0.1.0"
 __all__ = [
     "Annotation",
     "Annotations",
+    "Attribute",
     "Box",
     "Candidates",
+    "Gallery",
     "Label",
     "LabelSet",
     "MaskPrompt",
     "Point",
     "Polygon",
     "Predictor",
+    "Project",
     "Segmenter",
+    "Store",
     "__version__",
     "everything",
     "open_image",
@@ -40,15 +48,19 @@ __all__ = [
 _HOMES = {
     "Annotation": "segwidget.annotation.annotation",
     "Annotations": "segwidget.annotation.annotation",
+    "Attribute": "segwidget.annotation.ontology",
     "Box": "segwidget.inference.prompts",
     "Candidates": "segwidget.inference.candidates",
+    "Gallery": "segwidget.widget.gallery",
     "Label": "segwidget.annotation.labels",
     "LabelSet": "segwidget.annotation.labels",
     "MaskPrompt": "segwidget.inference.prompts",
     "Point": "segwidget.inference.prompts",
     "Polygon": "segwidget.inference.prompts",
     "Predictor": "segwidget.inference.predictor",
+    "Project": "segwidget.widget.project",
     "Segmenter": "segwidget.widget.segmenter",
+    "Store": "segwidget.annotation.store",
     "everything": "segwidget.annotation.automatic",
     "open_image": "segwidget.media.image",
 }
