@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import ipycanvas
@@ -234,7 +235,7 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         places, headers, height = laid_out(items)
         canvas, colors = self._canvas, {n.name: n.color for n in self.project.store.labels}
         width = COLUMNS * (WIDTH + GAP) - GAP
-        with _DRAWING, ipycanvas.hold_canvas():
+        with _drawing(canvas):
             canvas.width, canvas.height = width * RATIO, height * RATIO
             canvas.layout.width, canvas.layout.max_width = f"{width}px", "100%"
             canvas.clear()
@@ -255,19 +256,19 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         made = self._thumbnails.make(item.key)
         fact = self._facts.known(item.key) or Fact()
         masks = [m for m in fact.masks if item.label in ("", m.label)]
-        with _DRAWING, ipycanvas.hold_canvas():
-            if isinstance(made, SegwidgetError):
+        if isinstance(made, SegwidgetError):
+            with _drawing(self._canvas):
                 self._caption(place, item.key, "cannot be opened")
-                return
-            if masks:
-                shown = self.project.store.annotations(item.key)
-                kept = [a for a in shown if item.label in ("", a.label)]
-                made = overlaid(made, kept, colors)
-            picture.value = jpeg(made)
+            return
+        if masks:
+            shown = self.project.store.annotations(item.key)
+            made = overlaid(made, [a for a in shown if item.label in ("", a.label)], colors)
+        picture.value = jpeg(made)
+        scores = [m.score for m in masks if m.score is not None]
+        note = " · ".join([f"{len(masks)}", *(f"{min(scores):.2f}" for _ in scores[:1])])
+        with _drawing(self._canvas):
             self._canvas.draw_image(picture, *_scaled(fitted(made, place)))
-            scores = [m.score for m in masks if m.score is not None]
-            note = f"{len(masks)}" + (f" · {min(scores):.2f}" if scores else "") if masks else ""
-            self._caption(place, item.key, note)
+            self._caption(place, item.key, note if masks else "")
 
     def _caption(self, place: Place, text: str, note: str) -> None:
         canvas, room = self._canvas, 19
@@ -292,6 +293,16 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
                 except (SegwidgetError, ClosedError) as error:
                     self.tell(str(error))
                 return
+
+
+@contextmanager
+def _drawing(canvas: ipycanvas.Canvas) -> Iterator[None]:
+    """What is drawn within is sent at once, and also to a page that was loaded since."""
+    with _DRAWING, ipycanvas.hold_canvas():
+        # The manager tells pages which canvas it draws on only when that changes; a page that was
+        # loaded since does not know, and would draw nothing.
+        canvas._canvas_manager._current_canvas = None
+        yield
 
 
 def _scaled(place: Place) -> tuple[float, float, float, float]:

@@ -145,6 +145,15 @@ def test_review_and_download(open_notebook: OpenNotebook, tmp_path: Path) -> Non
     assert stage.kernel.eval("project.store.status('astronaut.png')") == "accepted"
 
 
+def drawn(stage: Stage, canvas: Locator) -> None:
+    """Wait until the third thumbnail is drawn: its place is not one gray."""
+    stage.page.wait_for_function(
+        """c => { const x = c.getContext('2d'), d = x.getImageData(700, 40, 200, 120).data;
+                  return new Set(d.filter((_, i) => i % 4 === 0)).size > 20; }""",
+        arg=canvas.element_handle(),
+    )
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_a_click_in_the_gallery_opens_the_image(open_notebook: OpenNotebook, dark: bool) -> None:
     stage = open_notebook([SETUP, GALLERY], height=1500, dark=dark)
@@ -154,12 +163,7 @@ def test_a_click_in_the_gallery_opens_the_image(open_notebook: OpenNotebook, dar
     button(stage, "Look again at what was annotated since").click()
     stage.kernel.until("gallery.wait(30) and gallery.items[0].key == 'astronaut.png'")
     canvas.scroll_into_view_if_needed()
-    # The third thumbnail is drawn: its place is not one gray.
-    stage.page.wait_for_function(
-        """c => { const x = c.getContext('2d'), d = x.getImageData(700, 40, 200, 120).data;
-                  return new Set(d.filter((_, i) => i % 4 === 0)).size > 20; }""",
-        arg=canvas.element_handle(),
-    )
+    drawn(stage, canvas)
     look(stage, dark, "gallery")
     box = canvas.bounding_box()
     assert box is not None
@@ -169,3 +173,13 @@ def test_a_click_in_the_gallery_opens_the_image(open_notebook: OpenNotebook, dar
     canvas.click(position={"x": x + width / 2, "y": y + height / 2})
     opened(stage, "coffee.png")
     assert stage.lab.errors == []
+
+    if dark:
+        return
+    # All of it is there again in a page that is loaded anew.
+    stage.lab.command("docmanager:save")
+    stage.page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+    stage.lab.reload()
+    stage = opened(stage, "coffee.png")
+    expect(stage.page.locator(".segwidget-film-cell[data-seen]")).to_have_count(4)
+    drawn(stage, stage.page.locator(".segwidget-gallery canvas").first)
