@@ -196,15 +196,11 @@ class BaseProject(Sequence[ProjectImage]):
                 return False
             return max_score is None or (score is not None and score <= max_score)
 
-        return [
-            image
-            for image in self
-            if (states is None or known[image.key] in states)
-            and (
-                not asked
-                or (image.key in counts and any(map(fits, self.store.annotations(image.key))))
-            )
-        ]
+        found = [one for one in self if states is None or known[one.key] in states]
+        if not asked:
+            return found
+        having = (one for one in found if one.key in counts)
+        return [one for one in having if any(map(fits, self.store.annotations(one.key)))]
 
     # Annotations.
 
@@ -242,10 +238,11 @@ class BaseProject(Sequence[ProjectImage]):
         import pandas as pd
 
         counts, statuses = self.store.counts(), self.store.statuses()
-        frames = []
-        for image in self:
-            if image.key in counts:
-                frames.append(image.record.to_dataframe().assign(status=statuses[image.key]))
+        frames = [
+            self[key].record.to_dataframe().assign(status=statuses[key])
+            for key in self.keys
+            if key in counts
+        ]
         if not frames:
             empty = Annotations((), ImageInfo("none", 1, 1), self.labels).to_dataframe()
             return empty.assign(status=pd.Series([], dtype=object))
@@ -364,21 +361,24 @@ class BaseProject(Sequence[ProjectImage]):
         for label in wanted if keep_colors else present:
             if label.name not in labels.names:
                 labels = LabelSet((*labels, label))
-        if labels != present:
-            self.store.set_labels(labels)
+        self.store.set_labels(labels)
 
     def _check_same(self, key: str, image: Image) -> None:
         """Masks of one picture must not come to lie upon another."""
         known = self.store.info(key)
-        if known is None:
+        if known is None or not self.store.annotations(key):
             return
         size, before = (image.width, image.height), (known.width, known.height)
-        if size != before and self.store.annotations(key):
-            raise ImageError(
-                f"The image {key!r} has {size[0]} × {size[1]} pixels, but the one that was "
-                f"annotated under this name had {before[0]} × {before[1]}. Give these images "
-                "another store: Project(..., store='other.db')."
-            )
+        # Files of one name are taken for the same; a position in a list says next to nothing.
+        nameless = self._source.folder is None and known.sha256 != ""
+        if size == before and not (nameless and image.sha256 != known.sha256):
+            return
+        told = f"{before[0]} × {before[1]} pixels, and this one {size[0]} × {size[1]}"
+        raise ImageError(
+            f"The image {key!r} is not the one that was annotated under this name: that had "
+            f"{told if size != before else 'other pixels'}. Give these images another store: "
+            "Project(..., store='other.db')."
+        )
 
     def _chosen(self, only: Iterable[str | ProjectImage] | None) -> list[str]:
         if only is not None:

@@ -9,6 +9,8 @@ from segwidget.annotation import project_replay
 from segwidget.annotation.project import BaseProject
 from segwidget.annotation.replay import Replay
 from segwidget.errors import AnnotationError
+from segwidget.inference.predictor import Predictor
+from segwidget.inference.prompts import Point
 
 
 def square(x=3, side=4):
@@ -85,6 +87,28 @@ def test_what_was_changed_meanwhile_stays(project, asked):
     project[0].annotations.remove(project[0].annotations[0].id)
     assert found.accept() == 1
     assert len(project[0].annotations) == 1
+
+
+def test_the_recorded_model_gives_the_same_masks(tmp_path):
+    image = np.full((96, 128, 3), 40, np.uint8)
+    image[30:70, 40:90] = (220, 90, 30)
+    predictor = Predictor("embedded")
+    predictor.set_image(image)
+    prompts = [Point(65, 50)]
+    candidates = predictor.predict(prompts)
+    with BaseProject({"drawn": image}, labels="thing", store=tmp_path / "z.db") as project:
+        kept = project[0].annotations.add(
+            candidates.rle(0),
+            prompts=prompts,
+            model=predictor.model.name,
+            checkpoint=predictor.model.sha256,
+            predicted_iou=float(candidates.predicted_iou[0]),
+        )
+        found = project.replay()
+        assert list(found.table["iou"]) == [1.0]
+        assert found.table["same_model"].all()
+        assert found.accept() == 1
+        assert project[0].annotations[0].rle == kept.rle
 
 
 def test_a_project_without_masks(tmp_path, asked):
