@@ -33,8 +33,8 @@ class Controls:
         self._quiet = False  # what is set now is not a person's wish
         self.style = ipywidgets.HTML(style_sheet())
         self.style.layout.display = "none"
-        self.previous = button("", "chevron-left", "The image before this one")
-        self.next = button("", "chevron-right", "The next image")
+        self.previous = button("", "chevron-left", "The image before this one (Shift+Page Up)")
+        self.next = button("", "chevron-right", "The next image (Shift+Page Down)")
         self.title = label("segwidget-app-title")
         self.position = label("segwidget-app-quiet")
         self.status = label("segwidget-app-status")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,7 @@ class Download:
         tell: Callable[[str], None],
     ) -> None:
         self._project, self._save, self._tell = project, save, tell
-        from segwidget.annotation.formats import registry  # its formats are many
-
-        names = list(registry.FORMATS)
+        names = format_names()
         self.format = ipywidgets.Dropdown(
             options=names, value="coco" if "coco" in names else names[0], description="Format"
         )
@@ -66,3 +65,12 @@ class Download:
                 self.button.disabled = False
 
         self.thread = threads.begin(work, "segwidget-download")
+
+
+def format_names() -> list[str]:
+    """The formats that a project can be exported to."""
+    try:
+        registry = import_module("segwidget.annotation.formats.registry")
+    except ImportError:
+        return ["coco"]
+    return list(registry.FORMATS)

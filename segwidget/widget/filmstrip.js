@@ -158,6 +158,29 @@ export default {
       model.send({ op: "step", step });
     };
 
+    // Anywhere in the app, the picture included, so that nobody has to leave the keyboard.
+    const turn = (event) => {
+      const step = { PageDown: 1, PageUp: -1 }[event.key];
+      const app = strip.closest(".segwidget-app");
+      if (step === undefined || !event.shiftKey || !app?.contains(event.target)) return;
+      event.preventDefault();
+      event.stopPropagation();
+      const old = app.querySelector("canvas.sw-canvas");
+      model.send({ op: "step", step });
+      focusNext(app, old, performance.now() + 10_000);
+    };
+    // The picture that had the focus goes; the one that comes takes it over.
+    const focusNext = (app, old, end) => {
+      const canvas = app.querySelector("canvas.sw-canvas");
+      if (canvas && canvas !== old) {
+        if (document.activeElement === document.body || !app.contains(document.activeElement)) {
+          canvas.focus({ preventScroll: true });
+        }
+      } else if (app.isConnected && performance.now() < end) {
+        requestAnimationFrame(() => focusNext(app, old, end));
+      }
+    };
+
     // In a notebook's cell a strip may be laid out long after it is made.
     const size = new ResizeObserver(() => {
       look();
@@ -166,6 +189,7 @@ export default {
     size.observe(strip);
     strip.addEventListener("scroll", look, { passive: true });
     strip.addEventListener("keydown", keys);
+    document.addEventListener("keydown", turn, true);
     model.on("msg:custom", heard);
     model.on("change:version change:total", otherList);
     model.on("change:current", otherCurrent);
@@ -173,6 +197,7 @@ export default {
     reveal();
     return () => {
       size.disconnect();
+      document.removeEventListener("keydown", turn, true);
       model.off("msg:custom", heard);
       model.off("change:version change:total", otherList);
       model.off("change:current", otherCurrent);

@@ -50,3 +50,11 @@ class Project(BaseProject):
         """All images with their masks; see :class:`Gallery`."""
         options = {} if page_size is None else {"page_size": page_size}
         return Gallery(self, on_open, **options)
+
+    def close(self) -> None:
+        """Close the store, and the app, where there is one."""
+        with _lock:
+            found = _apps.get(Path(self.store.path).resolve())
+            if found is not None and found.project is self:
+                found.close()
+        super().close()

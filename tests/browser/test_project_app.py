@@ -17,8 +17,7 @@ import tempfile
 from pathlib import Path
 from PIL import Image
 from skimage import data
-from segwidget import Point
-from segwidget.widget.project import Project
+from segwidget import Point, Project
 folder = Path(tempfile.mkdtemp()) / "pictures"
 folder.mkdir()
 for name in ("astronaut", "chelsea", "coffee", "rocket"):
@@ -29,6 +28,7 @@ app = project.app()
 app
 """
 GALLERY = "gallery = project.gallery()\ngallery"
+NEXT, BEFORE = "The next image (Shift+Page Down)", "The image before this one (Shift+Page Up)"
 NAMES = ("astronaut.png", "chelsea.png", "coffee.png", "damaged.png", "rocket.png")
 
 
@@ -74,12 +74,12 @@ def test_keep_next_previous_and_the_mask_is_still_there(
     stage.kernel.until("len(project.store.annotations('astronaut.png')) == 1")
     expect(stage.page.locator("[aria-current] .segwidget-film-count")).to_have_text("1")
 
-    button(stage, "The next image").click()
+    button(stage, NEXT).click()
     stage = opened(stage, "chelsea.png")
     expect(stage.part("annotation-row")).to_have_count(0)
     look(stage, dark, "next")
 
-    button(stage, "The image before this one").click()
+    button(stage, BEFORE).click()
     stage = opened(stage, "astronaut.png")
     expect(stage.part("annotation-row")).to_have_count(1)
     size, counts = stage.kernel.eval(
@@ -115,12 +115,21 @@ def test_a_damaged_image_is_skipped_and_told(open_notebook: OpenNotebook) -> Non
     stage = opened(open_notebook([SETUP], height=1200), "astronaut.png")
     stage.kernel.run("app.open('coffee.png')")
     stage = opened(stage, "coffee.png")
-    button(stage, "The next image").click()
+    button(stage, NEXT).click()
     stage = opened(stage, "rocket.png")
     message = stage.page.locator(".segwidget-app-message-text")
     expect(message).to_contain_text("Skipped damaged.png")
     button(stage, "Dismiss").click()
     expect(message).to_be_hidden()
+
+    # Without the mouse: the picture that comes has the focus, so that it goes on.
+    for key, name in (("Up", "coffee.png"), ("Up", "chelsea.png"), ("Down", "coffee.png")):
+        focused = stage.page.locator("canvas.sw-canvas:focus")
+        if name == "coffee.png" and key == "Up":
+            stage.canvas.focus()
+        expect(focused).to_have_count(1)
+        stage.page.keyboard.press(f"Shift+Page{key}")
+        stage = opened(stage, name)
 
 
 def test_review_and_download(open_notebook: OpenNotebook, tmp_path: Path) -> None:

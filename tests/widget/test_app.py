@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image as PILImage
 
-from segwidget.errors import ClosedError, ModelError, SettingError
+from segwidget.errors import ClosedError, ModelError, SettingError, StoreError
 from segwidget.inference.embeddings import embedding_cache
 from segwidget.inference.prompts import Point
 from segwidget.widget import ahead, project
@@ -331,15 +331,31 @@ def test_review_of_images_as_a_whole(app, pictures):
     assert pictures.store.statuses()["b.png"] == "rejected"
 
 
-def test_the_download_reaches_the_page(app, sent):
-    keep(app)
+def test_the_download_reaches_the_page(app, sent, monkeypatch, tmp_path):
+    def download(name):
+        path = tmp_path / f"{name}.zip"
+        path.write_bytes(b"PK")
+        return path
+
+    monkeypatch.setattr(app.project, "download", download)
     app._download.begin()
     app._download.thread.join(PATIENCE)
     (content, buffers) = next((c, b) for c, b in sent if c["op"] == "save")
-    assert content["name"].endswith(".zip")
+    assert content["name"] == "coco.zip"
     assert bytes(buffers[0][:2]) == b"PK"
     assert not app._download.button.disabled
     assert app._controls.message.value.startswith("Saved as")
+
+
+def test_an_export_that_fails_is_told(app, monkeypatch):
+    def download(name):
+        raise StoreError("The disk is full.")
+
+    monkeypatch.setattr(app.project, "download", download)
+    app._download.begin()
+    app._download.thread.join(PATIENCE)
+    assert app._controls.message.value == "The disk is full."
+    assert not app._download.button.disabled
 
 
 def test_what_a_button_cannot_do_is_told(app, pictures):
@@ -367,3 +383,9 @@ def test_what_python_has_done_is_seen_when_the_image_is_opened(app, pictures):
     app.refresh()
     assert app.wait(PATIENCE)
     assert app._controls.numbers.value == "1 of 4 done · 2 masks"
+
+
+def test_closing_the_project_closes_its_app(app, pictures):
+    pictures.close()
+    assert app._closed
+    assert pictures.store.closed
