@@ -25,7 +25,7 @@ BLUE, ORANGE = "#2b6cb0", "#c05621"
 _BINS = 20
 _MAP_BINS = 24  # of positions, along each side
 _STEPS = [1, 2, 5, 10]  # between ticks
-_WINDOW = 15  # masks, of the running median; more where there are many
+_WINDOW = 9  # masks, of the running median; more where there are many
 
 
 class ShownFigure(Figure):
@@ -112,12 +112,13 @@ def seconds_per_mask(statistics: Statistics, axes: Axes | None = None) -> Figure
     axes = _axes(axes, "Time per mask", "masks, in the order of the work", "seconds")
     if values.size:
         number = np.arange(1, values.size + 1)
-        axes.plot(number, values, ".", color=BLUE, alpha=0.3, markersize=5, mew=0)
+        axes.plot(number, values, "o", color=BLUE, alpha=0.4, markersize=4, mew=0)
         width = min(max(_WINDOW, values.size // 20), values.size)
         label = f"median of {width} masks"
         axes.plot(number, running_median(values, width), color=ORANGE, lw=2, label=label)
         # One coffee break must not press all else flat.
-        top = max(float(np.quantile(values, 0.98)) * 1.25, float(np.median(values)) * 2)
+        usual = float(np.quantile(values, 0.95, method="lower"))
+        top = min(usual * 1.4, float(values.max()) * 1.15)
         beyond = int((values > top).sum())
         axes.set_ylim(0, top)
         axes.set_xlim(0.5, max(values.size, 2) + 0.5)
@@ -266,4 +267,4 @@ def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _score_range(values: NDArray[np.float64]) -> tuple[float, float]:
     """From the tenth below the lowest score: most are close to 1."""
     low = float(np.floor(values.min() * 10) / 10) if values.size else 0.0
-    return min(max(low, 0.0), 0.9), 1.0
+    return min(max(low, 0.0), 0.8), 1.0
