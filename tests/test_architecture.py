@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("annotation", "compat", "evaluation", "inference", "media", "sam", "training", "widget")
+ROOMS = (
+    "annotation",
+    "compat",
+    "engine",
+    "evaluation",
+    "inference",
+    "media",
+    "sam",
+    "training",
+    "widget",
+)
 
 
 def lint_imports(cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ipywidgets
 
+from segwidget.annotation.formats.registry import FORMATS
 from segwidget.errors import SegwidgetError
 from segwidget.widget import threads
 from segwidget.widget.app_parts import button, row
@@ -69,8 +69,4 @@ class Download:
 
 def format_names() -> list[str]:
     """The formats that a project can be exported to."""
-    try:
-        registry = import_module("segwidget.annotation.formats.registry")
-    except ImportError:
-        return ["coco"]
-    return list(registry.FORMATS)
+    return list(FORMATS)

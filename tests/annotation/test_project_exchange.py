@@ -7,9 +7,8 @@ import pytest
 from PIL import Image
 
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
+from segwidget.annotation.formats import registry
 from segwidget.annotation.project import BaseProject
-
-registry = pytest.importorskip("segwidget.annotation.formats.registry")
 
 WIDTH, HEIGHT = 20, 12
 

@@ -52,7 +52,14 @@ def make(make, monkeypatch, graphs, model):
         return begun[-1]
 
     monkeypatch.setattr(parts.threads, "begin", watched)
-    make.wait = lambda: [thread.join(PATIENCE) for thread in begun]
+
+    def wait(*widgets):
+        for seg in widgets:
+            assert seg.wait(PATIENCE)  # a region that is embedded begins the next thread
+        for thread in begun:
+            thread.join(PATIENCE)
+
+    make.wait = wait
     yield make
     make.wait()
 
@@ -211,7 +218,7 @@ def test_a_change_of_model_takes_it_back_until_the_new_one_is_ready(
 def test_a_region_has_its_own_embedding_and_frame(make, seg, page, sent):
     before = seg.decoder
     seg.focus((10, 20, 50, 44))
-    make.wait()
+    make.wait(seg)
     inside = seg.decoder
     assert inside["frame"]["region"] == [10, 20, 50, 44]
     assert inside["embedding"] != before["embedding"]
@@ -219,7 +226,7 @@ def test_a_region_has_its_own_embedding_and_frame(make, seg, page, sent):
     fetch(page, sent, inside["embedding"])
     fetch(page, sent, before["embedding"])  # a page that is late still gets it
     seg.leave_region()
-    make.wait()
+    make.wait(seg)
     assert seg.decoder == before
     assert [value is None for value in page.updates("decoder")][-4:] == [True, False, True, False]
 

@@ -52,12 +52,13 @@ def to_coco(annotations: Annotations) -> dict[str, Any]:
             }
         ],
         "categories": [
-            {"id": categories[label.name], "name": label.name, "supercategory": "",
-             "color": label.color}
+            {"id": categories[label.name], "name": label.name, "supercategory": label.parent,
+             "color": label.color,
+             **({"segwidget": label.to_dict()} if len(label.to_dict()) > 2 else {})}
             for label in annotations.labels
         ],
         "annotations": [
-            _to_row(annotation, index, categories[annotation.label])
+            to_row(annotation, index, categories[annotation.label])
             for index, annotation in enumerate(annotations, start=1)
         ],
     }  # fmt: skip
@@ -131,48 +132,46 @@ def from_coco(data: Mapping[str, Any], *, image: str | None = None) -> Annotatio
     """
     given: Any = data
     if not isinstance(given, Mapping):
-        raise _wrong(
-            "the file", f"holds a {type(given).__name__}; expected an object with 'images'"
-        )
-    rows = {key: _rows(given, key) for key in ("images", "categories", "annotations")}
+        raise wrong("the file", f"holds a {type(given).__name__}; expected an object with 'images'")
+    rows = {key: rows_of(given, key) for key in ("images", "categories", "annotations")}
     if not rows["images"]:
-        raise _wrong("images", "is empty; expected at least one image")
+        raise wrong("images", "is empty; expected at least one image")
     place, row = _choose(rows["images"], image)
     try:
         info = ImageInfo(
-            _need(row, "file_name", place),
-            _need(row, "width", place),
-            _need(row, "height", place),
+            need(row, "file_name", place),
+            need(row, "width", place),
+            need(row, "height", place),
             row.get("sha256", ""),
         )
     except SegwidgetError as error:
         raise FormatError(f"{place}: {error}") from error
-    labels = _labels(rows["categories"])
+    labels = labels_of(rows["categories"])
 
-    images = {_key(entry, "id", f"images[{i}]") for i, entry in enumerate(rows["images"])}
+    images = {key_of(entry, "id", f"images[{i}]") for i, entry in enumerate(rows["images"])}
     if len(images) < len(rows["images"]):
-        raise _wrong("images", "has an id twice; expected each id once")
+        raise wrong("images", "has an id twice; expected each id once")
     items = []
     seen: set[Any] = set()
     for index, entry in enumerate(rows["annotations"]):
         where = f"annotations[{index}]"
-        image_id = _key(entry, "image_id", where)
+        image_id = key_of(entry, "image_id", where)
         if image_id not in images:
-            raise _wrong(f"{where}.image_id", f"is {image_id!r}, and no image has this id")
+            raise wrong(f"{where}.image_id", f"is {image_id!r}, and no image has this id")
         if image_id != row["id"]:
             continue
         number = entry.get("id", index)
         if not isinstance(number, int | str) or number in seen:
-            raise _wrong(f"{where}.id", f"is {number!r}; expected a number that no other row has")
+            raise wrong(f"{where}.id", f"is {number!r}; expected a number that no other row has")
         seen.add(number)
-        items.append(_from_row(entry, where, info, labels))
+        items.append(from_row(entry, where, info, labels))
     try:
         return Annotations(items, info, LabelSet(tuple(labels.values())) if labels else None)
     except SegwidgetError as error:
         raise FormatError(str(error)) from error
 
 
-def _to_row(annotation: Annotation, index: int, category: int) -> dict[str, Any]:
+def to_row(annotation: Annotation, index: int, category: int) -> dict[str, Any]:
     """One annotation as COCO has it, `index` counting from 1."""
     x0, y0, x1, y1 = annotation.box
     whole = annotation.to_dict()
@@ -191,24 +190,25 @@ def _to_row(annotation: Annotation, index: int, category: int) -> dict[str, Any]
     }
 
 
-def _from_row(
+def from_row(
     row: Mapping[str, Any], where: str, image: ImageInfo, labels: dict[Any, Label]
 ) -> Annotation:
-    category = _key(row, "category_id", where)
+    """One annotation of a row; `where` is the row's place in the file, for messages."""
+    category = key_of(row, "category_id", where)
     if category not in labels:
-        raise _wrong(f"{where}.category_id", f"is {category!r}, and no category has this id")
-    rle = _mask(_need(row, "segmentation", where), f"{where}.segmentation", image)
+        raise wrong(f"{where}.category_id", f"is {category!r}, and no category has this id")
+    rle = _mask(need(row, "segmentation", where), f"{where}.segmentation", image)
     extras = row.get("segwidget")
     if extras is None:
         # SA-1B's files and those of others: what they say of clicks is kept, without its answers.
         prompts = _points(row.get("point_coords"), f"{where}.point_coords")
         extras = {"origin": "imported", "image": image.sha256, "prompts": prompts}
     elif not isinstance(extras, Mapping):
-        raise _wrong(f"{where}.segwidget", f"is a {type(extras).__name__}; expected an object")
+        raise wrong(f"{where}.segwidget", f"is a {type(extras).__name__}; expected an object")
     rest = {key: value for key, value in extras.items() if key not in _ELSEWHERE}
     unknown = sorted(str(key) for key in rest.keys() - _FIELDS)
     if unknown:
-        raise _wrong(f"{where}.segwidget", f"has {', '.join(unknown)}, of a newer version perhaps")
+        raise wrong(f"{where}.segwidget", f"has {', '.join(unknown)}, of a newer version perhaps")
     scores = {key: row.get(key) for key in ("predicted_iou", "stability_score")}
     try:
         return Annotation.from_rle(rle, label=labels[category].name, **rest, **scores)
@@ -227,7 +227,7 @@ def _mask(segmentation: Any, where: str, image: ImageInfo) -> Rle:
     except SegwidgetError as error:
         raise FormatError(f"{where}: {error}") from error
     if rle.size != size:
-        raise _wrong(f"{where}.size", f"is {list(rle.size)}, but the image is {list(size)}, [h, w]")
+        raise wrong(f"{where}.size", f"is {list(rle.size)}, but the image is {list(size)}, [h, w]")
     return rle
 
 
@@ -241,39 +241,41 @@ def _polygons(polygons: list[Any], where: str, size: tuple[int, int]) -> Rle:
         except (TypeError, ValueError):
             points = np.zeros(0)
         if points.ndim != 1 or points.size < 6 or points.size % 2:
-            raise _wrong(
+            raise wrong(
                 f"{where}[{index}]", "is no polygon; expected [x, y, x, y, ...] of three points"
             )
         # pycocotools walks along every edge, so an edge that is far outside would take forever.
         limits = np.tile([width + 1.0, height + 1.0], points.size // 2)
         if not ((points >= -1) & (points <= limits)).all():
-            raise _wrong(
+            raise wrong(
                 f"{where}[{index}]", f"reaches outside the image of {width} × {height} pixels"
             )
         checked.append(points.tolist())
     if not checked:
-        raise _wrong(where, "is empty; expected run lengths or polygons")
+        raise wrong(where, "is empty; expected run lengths or polygons")
     packed: Any = coco.merge(coco.frPyObjects(checked, height, width))
     return Rle(size, packed["counts"])
 
 
-def _labels(categories: list[Mapping[str, Any]]) -> dict[Any, Label]:
+def labels_of(categories: list[Mapping[str, Any]]) -> dict[Any, Label]:
     """Labels by category id, in order."""
     ids = []
     named: list[Any] = []
     for index, category in enumerate(categories):
         where = f"categories[{index}]"
-        ids.append(_key(category, "id", where))
-        named.append({"name": _need(category, "name", where)})
+        ids.append(key_of(category, "id", where))
+        named.append({"name": need(category, "name", where)})
         color = category.get("color")
         if isinstance(color, list) and len(color) == 3:  # as COCO's panoptic files have it
             color = "rgb({}, {}, {})".format(*color)
         if color is not None:
             named[-1]["color"] = color
+        if isinstance(category.get("segwidget"), Mapping):
+            named[-1] = {**category["segwidget"], **named[-1]}
     if not ids:
         return {}
     if len(set(ids)) < len(ids):
-        raise _wrong("categories", "has an id twice; expected each id once")
+        raise wrong("categories", "has an id twice; expected each id once")
     try:
         return dict(zip(ids, LabelSet.of(named), strict=True))
     except SegwidgetError as error:
@@ -292,10 +294,10 @@ def _choose(images: list[Mapping[str, Any]], name: str | None) -> tuple[str, Map
     names = ", ".join(repr(row.get("file_name")) for row in images[:5])
     names += ", …" if len(images) > 5 else ""
     if name is None:
-        raise _wrong(
+        raise wrong(
             "images", f"has {len(images)} images; say which with image=..., such as {names}"
         )
-    raise _wrong("images", f"has {len(wanted)} images named {name!r}; expected one of {names}")
+    raise wrong("images", f"has {len(wanted)} images named {name!r}; expected one of {names}")
 
 
 def _points(coords: Any, where: str) -> list[dict[str, Any]]:
@@ -304,35 +306,37 @@ def _points(coords: Any, where: str) -> list[dict[str, Any]]:
     if not isinstance(coords, list) or not all(
         isinstance(pair, list) and len(pair) == 2 for pair in coords
     ):
-        raise _wrong(where, "is no list of points; expected [[x, y], ...]")
+        raise wrong(where, "is no list of points; expected [[x, y], ...]")
     return [{"type": "point", "x": x, "y": y} for x, y in coords]
 
 
-def _rows(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+def rows_of(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """One of the file's lists of objects."""
     rows = data.get(key)
     if not isinstance(rows, list):
-        raise _wrong(
+        raise wrong(
             key, f"is {'missing' if rows is None else type(rows).__name__}; expected a list"
         )
     for index, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise _wrong(f"{key}[{index}]", f"is a {type(row).__name__}; expected an object")
+            raise wrong(f"{key}[{index}]", f"is a {type(row).__name__}; expected an object")
     return rows
 
 
-def _need(row: Mapping[str, Any], key: str, where: str) -> Any:
+def need(row: Mapping[str, Any], key: str, where: str) -> Any:
+    """A value that has to be there."""
     if key not in row:
-        raise _wrong(where, f"lacks {key!r}")
+        raise wrong(where, f"lacks {key!r}")
     return row[key]
 
 
-def _key(row: Mapping[str, Any], key: str, where: str) -> int | str:
+def key_of(row: Mapping[str, Any], key: str, where: str) -> int | str:
     """An id: COCO has whole numbers, others also text."""
-    value = _need(row, key, where)
+    value = need(row, key, where)
     if isinstance(value, float) and math.isfinite(value) and value == int(value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise _wrong(f"{where}.{key}", f"is {value!r}; expected a whole number")
+        raise wrong(f"{where}.{key}", f"is {value!r}; expected a whole number")
     return value
 
 
@@ -340,5 +344,6 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number")
 
 
-def _wrong(where: str, problem: str) -> FormatError:
+def wrong(where: str, problem: str) -> FormatError:
+    """What is wrong at a place in the file."""
     return FormatError(f"{where} {problem}. Is this COCO's format for instances?")

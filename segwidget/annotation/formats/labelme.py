@@ -23,6 +23,7 @@ from PIL import Image as Pillow
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.atomic import write_atomically
 from segwidget.annotation.formats.coco import read_json
+from segwidget.annotation.formats.folders import file_per_image
 from segwidget.annotation.polygons import joined, polygons_of, rle_of
 from segwidget.errors import FormatError, SegwidgetError
 from segwidget.inference.rle import Rle
@@ -149,3 +150,8 @@ def _mask(text: Any, points: Any, size: tuple[int, int]) -> tuple[Rle, bool]:
     if not inside.any():
         raise FormatError("It holds no pixel of the image.")
     return Rle.encode_box(inside, (max(0, x), max(0, y)), size), inside.sum() < mask.sum()
+
+
+FORMAT = file_per_image(
+    "labelme", "LabelMe", exact=False, write_one=write_labelme, read_one=read_labelme
+)

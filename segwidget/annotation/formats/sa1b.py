@@ -19,6 +19,7 @@ from typing import Any
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.atomic import write_atomically
 from segwidget.annotation.formats.coco import read_json
+from segwidget.annotation.formats.folders import file_per_image
 from segwidget.annotation.labels import DEFAULT_NAME
 from segwidget.errors import FormatError, SegwidgetError
 from segwidget.inference.prompts import Point
@@ -180,3 +181,30 @@ def _need(row: Mapping[str, Any], key: str, where: str) -> Any:
 
 def _wrong(where: str, problem: str) -> FormatError:
     return FormatError(f"{where} {problem}. Is this SA-1B's format?")
+
+
+def _read_leniently(path: Path) -> tuple[Annotations, list[str]]:
+    """A file without its wrong rows, and a sentence for each of these."""
+    data = read_json(path)
+    if not is_sa1b(data):
+        raise FormatError(f"{path.name!r} lacks 'image' or 'annotations'. Is this SA-1B's format?")
+    try:
+        record = from_sa1b({**data, "annotations": []})
+    except FormatError as error:
+        raise FormatError(f"{path.name!r}: {error}") from error
+    items: dict[str, Annotation] = {}
+    problems = []
+    for index, row in enumerate(data["annotations"]):
+        try:
+            item = _from_row(row, f"annotations[{index}]", record.image)
+            Annotations([item], record.image)
+            if item.id in items:
+                raise FormatError(f"annotations[{index}] has an id that is there already.")
+        except SegwidgetError as error:
+            problems.append(f"{path.name!r}: {error} It was left out.")
+            continue
+        items[item.id] = item
+    return Annotations(items.values(), record.image), problems
+
+
+FORMAT = file_per_image("sa1b", "SA-1B", exact=True, write_one=write_sa1b, read_one=_read_leniently)

@@ -1,0 +1,61 @@
+"""Formats that have a JSON file for each image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from segwidget.annotation.annotation import Annotations
+from segwidget.annotation.formats.registry import Format, Imported, file_for, make_folder
+from segwidget.errors import SegwidgetError
+
+
+def file_per_image(
+    name: str,
+    title: str,
+    *,
+    exact: bool,
+    write_one: Callable[[Annotations, Path], Any],
+    read_one: Callable[[Path], tuple[Annotations, list[str]]],
+) -> Format:
+    """A format of which each image has a file.
+
+    Args:
+        name: of the format.
+        title: for people.
+        exact: whether masks come back pixel by pixel.
+        write_one: writes the file of an image.
+        read_one: reads one, and tells what it has left out.
+    """
+
+    def write(records: Iterable[Annotations], path: Path, *, images: Any = None) -> Path:
+        del images
+        make_folder(path)
+        taken: set[Path] = set()
+        for record in records:
+            write_one(record, file_for(path, record.image.name, ".json", taken))
+        return path
+
+    def read(path: Path, *, sizes: Any = None) -> Imported:
+        del sizes
+        found = Imported()
+        names: set[str] = set()
+        for file in [path] if path.is_file() else sorted(path.rglob("*.json")):
+            try:
+                record, problems = read_one(file)
+            except SegwidgetError as error:
+                found.problems.append(f"{error} The file was left out.")
+                continue
+            found.problems += problems
+            if record.image.name in names:
+                found.problems.append(
+                    f"{file.name!r}: another file is about {record.image.name!r}, too. It was left "
+                    "out."
+                )
+                continue
+            names.add(record.image.name)
+            found.records.append(record)
+        return found
+
+    return Format(name, title, "folder", ".json", exact, write, read)
