@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 
 
@@ -10,3 +11,5 @@ def pytest_configure(config):
     folder = tempfile.mkdtemp(prefix="segwidget-cache-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ["SEGWIDGET_CACHE"] = folder
+    # A shell ignores Ctrl+C for what it runs in the background, and children would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipycanvas
 import ipywidgets
+from ipycanvas.canvas import _CANVAS_MANAGER
 from PIL import ImageColor
 
 from segwidget.errors import ClosedError, SegwidgetError, SettingError
@@ -77,6 +78,8 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         self._places: tuple[tuple[Place, Item], ...] = ()
         self._worker = Worker(lambda error: self.tell(str(error)))
         self._pictures = [ipywidgets.Image(format="jpeg") for _ in range(page_size)]
+        if _CANVAS_MANAGER.comm is None:  # as Widget.close_all() leaves it, for all canvases
+            _CANVAS_MANAGER.open()
         self._canvas = ipycanvas.Canvas(width=8, height=8)
         self._canvas.on_mouse_down(self._on_click)
         self._canvas.on_client_ready(self._draw_soon)

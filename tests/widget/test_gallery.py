@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ipywidgets import Widget
 from PIL import Image as PILImage
 
 from segwidget.annotation.annotation import Annotation
@@ -226,3 +227,12 @@ def test_a_click_can_be_somebody_elses(pictures):
 def test_a_page_size_that_cannot_be(pictures):
     with pytest.raises(SettingError, match="page_size is 0"):
         pictures.gallery(page_size=0)
+
+
+def test_a_gallery_after_all_widgets_were_closed(pictures):
+    """All canvases share one hidden widget, which that closes, too."""
+    Widget.close_all()
+    gallery = pictures.gallery(page_size=4)
+    assert gallery.comm is not None
+    assert gallery._canvas._canvas_manager.comm is not None
+    gallery.close()
