@@ -52,7 +52,7 @@ js-tests: setup
 	$(npm) test
 
 python-tests: setup
-	$(pytest) --ignore=tests/browser --ignore=tests/packaging $(PYTEST_ARGS)
+	$(pytest) -n 2 --dist loadfile --ignore=tests/browser --ignore=tests/packaging $(PYTEST_ARGS)
 
 packaging-tests: setup
 	$(pytest) tests/packaging

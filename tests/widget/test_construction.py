@@ -108,7 +108,7 @@ def test_labels_of_all_kinds(make, labels, names):
         ({"height": 5}, traitlets.TraitError),
         ({"height": "tall"}, traitlets.TraitError),
     ],
-    ids=str,
+    ids=lambda value: ",".join(value) if isinstance(value, dict) else value.__name__,
 )
 def test_what_cannot_be_used_is_refused_and_leaves_nothing_behind(comms, picture, wrong, error):
     threads = threading.active_count()
