@@ -17,7 +17,6 @@ from pathlib import Path
 from baselines import Baseline, all_baselines
 
 from segwidget.errors import SegwidgetError
-from segwidget.evaluation.__main__ import add_sampling, draw, measure
 from segwidget.evaluation.protocol import (
     BOX,
     PredictorSegmenter,
@@ -27,6 +26,7 @@ from segwidget.evaluation.protocol import (
     clicks_name,
 )
 from segwidget.evaluation.report import Report, compare, compare_sets
+from segwidget.evaluation.run import measure, read_sample
 from segwidget.inference.predictor import Predictor
 
 
@@ -38,7 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--baselines", type=Path, metavar="FILE", help="baselines' measurements: read, else written"
     )
-    add_sampling(parser)
+    parser.add_argument("--data", required=True, help="folder of *.tar shards, or one shard")
+    parser.add_argument("--masks-per-image", type=count, default=4, help="0 for all (default 4)")
+    parser.add_argument("--images-per-set", type=count, default=0, help="0 for all (default)")
+    parser.add_argument("--seed", type=count, default=0, help="of the sample and of loose boxes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements here")
     arguments = parser.parse_args(argv)
     baselines = {b.name: b for b in all_baselines()}
     if arguments.only not in (None, "model", *baselines):
@@ -49,7 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.only in (None, "model"):
             model = PredictorSegmenter(Predictor(arguments.model, arguments.device))
         chosen = [b for name, b in baselines.items() if arguments.only in (None, name)]
-        sampling, images = draw(arguments)
+        sampling = Sampling(
+            masks_per_image=arguments.masks_per_image or None,
+            images_per_set=arguments.images_per_set or None,
+            seed=arguments.seed,
+        )
+        images = read_sample([arguments.data], sampling)
         reports = [] if model is None else [measure(model, images, sampling)]
         reports += measure_once(chosen, images, sampling, arguments.baselines)
     except SegwidgetError as error:
@@ -62,6 +71,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         everything = [report.to_dict() for report in reports]
         arguments.json.write_text(json.dumps(everything), encoding="utf-8")
     return 0
+
+
+def count(text: str) -> int:
+    """A whole number that is not below 0, for argparse."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0; expected 0 (no limit) or more")
+    return number
 
 
 def measure_once(

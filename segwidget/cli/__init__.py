@@ -14,6 +14,7 @@ import typer
 
 from segwidget import __version__
 from segwidget.cli.embed import cache, embed
+from segwidget.cli.evaluate import evaluate
 from segwidget.cli.exchange import export, import_
 from segwidget.cli.models import models
 from segwidget.cli.prelabel import prelabel
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.add_typer(models, name="models")
 app.command()(embed)
 app.command()(prelabel)
+app.command()(evaluate)
 app.command()(export)
 app.command("import")(import_)
 app.add_typer(cache, name="cache")

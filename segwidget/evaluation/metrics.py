@@ -1,4 +1,7 @@
-"""What a mask is worth: IoU, the oracle's choice, calibration, means with their uncertainty."""
+"""What a mask is worth: IoU, also of boundaries, the oracle's choice, clicks, calibration.
+
+And means with their uncertainty.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,20 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import minimum_filter
+
+from segwidget.errors import AnnotationError
+from segwidget.inference.candidates import mask_box
 
 RESAMPLES = 1000
+MOST_CLICKS = 20
+DILATION = 0.02
 
 
 def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     """Intersection over union of two ``(H, W)`` bool masks; two empty ones have 1."""
     union = np.count_nonzero(a | b)
-    return np.count_nonzero(a & b) / union if union else 1.0
+    return float(np.count_nonzero(a & b) / union) if union else 1.0
 
 
 def oracle_iou(candidates: Iterable[NDArray[np.bool_]], target: NDArray[np.bool_]) -> float:
@@ -24,6 +33,59 @@ def oracle_iou(candidates: Iterable[NDArray[np.bool_]], target: NDArray[np.bool_
     since a single click may mean several things.
     """
     return max(iou(mask, target) for mask in candidates)
+
+
+def boundary_iou(a: NDArray[np.bool_], b: NDArray[np.bool_], dilation: float = DILATION) -> float:
+    """IoU of what lies near two masks' boundaries; of two empty masks 1.
+
+    Cheng et al., "Boundary IoU: Improving Object-Centric Image Segmentation Evaluation" (2021),
+    equation 4: of each mask only those pixels are compared that lie within a distance of the
+    mask's own boundary. It tells apart large masks whose edges are good and bad, which IoU hardly
+    does. The image's edge is a boundary; distance is that of the authors' code, the larger of the
+    horizontal and the vertical one.
+
+    Args:
+        a: ``(H, W)`` bool.
+        b: ``(H, W)`` bool.
+        dilation: the distance, as a share of the image's diagonal; at least one pixel is taken.
+
+    Raises:
+        AnnotationError: the masks are of different shape.
+    """
+    if a.shape != b.shape:
+        raise AnnotationError(
+            f"The masks are {a.shape} and {b.shape}; expected the same (height, width). Compare "
+            "masks of one image."
+        )
+    distance = max(1, round(dilation * float(np.hypot(*a.shape))))
+    return iou(_rim(a, distance), _rim(b, distance))
+
+
+def _rim(mask: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
+    """The mask without what lies deeper than so many pixels."""
+    x0, y0, x1, y1 = mask_box(mask)
+    rim = mask.copy()
+    if x1:
+        # Beyond the box nothing is inside, as beyond the image.
+        part = np.pad(mask[y0:y1, x0:x1].view(np.uint8), 1)
+        inner = minimum_filter(part, 2 * distance + 1, mode="constant", cval=0)[1:-1, 1:-1]
+        rim[y0:y1, x0:x1] &= inner == 0
+    return rim
+
+
+def number_of_clicks(curve: Sequence[float], threshold: float, most: int = MOST_CLICKS) -> int:
+    """NoC@threshold of one mask: after how many clicks the IoU first was so high.
+
+    As in Sofiiuk et al. (2021) and those whom they compare with: where it never is, the most that
+    are made count, so that the mean over masks is a lower bound.
+
+    Args:
+        curve: IoU after the first click, the second, ….
+        threshold: 0.85 or 0.9, usually.
+        most: how many clicks are made at most.
+    """
+    reached = (count for count, value in enumerate(curve[:most], 1) if value >= threshold)
+    return next(reached, most)
 
 
 class Calibration(NamedTuple):
@@ -58,9 +120,41 @@ def calibration(predicted: ArrayLike, actual: ArrayLike, bins: int = 10) -> Cali
     if not p.size:
         return Calibration(np.nan, np.nan, np.nan, 0)
     gap = p - a
-    which = np.minimum((p * bins).astype(int), bins - 1)
-    ece = np.abs(np.bincount(which, gap, bins)).sum() / p.size
+    ece = np.abs(np.bincount(_bins(p, bins), gap, bins)).sum() / p.size
     return Calibration(float(np.abs(gap).mean()), float(gap.mean()), float(ece), p.size)
+
+
+class Bin(NamedTuple):
+    """Answers of alike predicted IoU.
+
+    Attributes:
+        predicted: their mean predicted IoU.
+        actual: their mean actual one.
+        pairs: how many they are.
+    """
+
+    predicted: float
+    actual: float
+    pairs: int
+
+
+def reliability(predicted: ArrayLike, actual: ArrayLike, bins: int = 10) -> list[Bin]:
+    """The bins behind the expected calibration error, those that are not empty, in order.
+
+    A reliability diagram (Guo et al., 2017) shows ``actual`` over ``predicted``; on its diagonal a
+    model knows what it is worth. Arguments as :func:`calibration` has them.
+    """
+    p, a = np.asarray(predicted, np.float64), np.asarray(actual, np.float64)
+    which = _bins(p, bins)
+    return [
+        Bin(float(p[which == i].mean()), float(a[which == i].mean()), int((which == i).sum()))
+        for i in range(bins)
+        if (which == i).any()
+    ]
+
+
+def _bins(predicted: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    return np.clip((predicted * bins).astype(np.int64), 0, bins - 1)
 
 
 class Mean(NamedTuple):

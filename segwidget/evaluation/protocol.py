@@ -1,47 +1,61 @@
-"""The protocol: how a segmenter is measured on shards of images with masks.
+"""The protocol: how a segmenter is measured on images with masks.
 
-Of every set (one shard) some images are drawn, and of each image some masks. For each mask the
-simulated annotator (see :mod:`segwidget.evaluation.annotator`) asks, and the answers are compared
-with the mask:
+The data are sets: a shard is one, and so is a COCO file with its images (see
+:mod:`segwidget.evaluation.data`). Of every set some images are drawn, and of each image some masks.
+For each mask the simulated annotator (see :mod:`segwidget.evaluation.annotator`) asks, and the
+answers are compared with the mask:
 
-- `1 click`, `3 clicks`, `5 clicks`: IoU of the segmenter's first answer after so many clicks. Each
-  click corrects the answer before it, and the segmenter sees all clicks so far; a model feeds its
-  previous logits back. Where an answer is perfect the annotator stops, and it counts from there on.
-- `best of 3`: IoU of the best of the first three candidates after one click, chosen by an oracle;
-  those are the masks of the three tokens for ambiguous prompts.
+- `1 click`, `2 clicks`, `3 clicks`, `5 clicks`, `9 clicks`: IoU of the segmenter's first answer
+  after so many clicks. Each click corrects the answer before it, and the segmenter sees all clicks
+  so far; a model feeds its previous logits back. Where an answer is perfect the annotator stops,
+  and it counts from there on.
+- `NoC@85`, `NoC@90`: the number of clicks after which the IoU first is 0.85 or 0.90. At most 20
+  clicks are made; what is never reached counts 20, and `never 85`, `never 90` are the shares of
+  such masks. After nine clicks the annotator goes on only until 0.90 was reached once, since
+  nothing else depends on later clicks.
+- `best of 3`: IoU of the best of the first three candidates after one click, chosen by an oracle
+  ("Segment Anything", section 7.1); those are the masks of the three tokens for ambiguous prompts.
+  `oracle gap`: how much better it is than the segmenter's own choice.
 - `box`: IoU after the tight box; `loose box`: after a jittered one.
+- boundary IoU of the first answer to each of these prompts.
 - predicted IoU against the actual one, of the first answer to each of these prompts.
 
+Every segmenter is asked about the same masks with the same first clicks and the same boxes; later
+clicks correct each one's own answers, by the same rule.
+
 Masks below 0.05 % of the image are left out: at 480 pixels they are a few specks that nobody
-clicks on. What is drawn depends on the seed and on names alone, so that every segmenter is asked
-about the same masks, and a smaller sample is a part of a larger one.
+clicks on. What is drawn depends on the seed and on names alone, so that a smaller sample is a part
+of a larger one.
 
 A set's number is the mean over its masks; the overall number is given as the mean over sets, where
 each kind of image counts alike, and as the mean over masks. `natural` is the mean over the sets of
-natural photographs, which are nearest to what people click on.
+natural photographs, which are nearest to what people click on. Intervals are 95 % bootstraps over
+images (:func:`segwidget.evaluation.metrics.mean_with_interval`).
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segwidget.annotation.formats.shards import ShardImage, read_shard
+from segwidget.annotation.formats.shards import ShardMask, read_shard
 from segwidget.errors import StoreError
 from segwidget.evaluation.annotator import first_click, jittered_box, next_click, tight_box
-from segwidget.evaluation.metrics import iou, oracle_iou
+from segwidget.evaluation.metrics import MOST_CLICKS, boundary_iou, iou, oracle_iou
 from segwidget.inference.candidates import Candidates
 from segwidget.inference.predictor import Predictor
 from segwidget.inference.prompts import Box, Point
 
-CLICKS = (1, 3, 5)
+CLICKS = (1, 2, 3, 5, 9)
 MIN_SHARE = 0.0005
+#: IoUs up to which clicks are counted.
+THRESHOLDS = (0.85, 0.90)
 
 #: Sets of natural photographs.
 NATURAL = frozenset({"bsds500", "davis2016", "ccp", "camvid", "human290", "food_via"})
@@ -132,12 +146,14 @@ class Measurement:
     """What came of one mask.
 
     Attributes:
-        set: the shard's name.
+        set: the set's name.
         image: the image's name within it.
         mask: the mask's index within the image.
         share: part of the image that it covers.
         iou: prompt, such as ``"1 click"``, to the IoU of the first answer; also ``"best of 3"``.
         predicted: prompt to predicted IoU, where the segmenter has an opinion.
+        curve: IoU after each click that was made; after an early end the last one holds.
+        boundary: prompt to the boundary IoU of the first answer.
     """
 
     set: str
@@ -146,6 +162,28 @@ class Measurement:
     share: float
     iou: dict[str, float]
     predicted: dict[str, float]
+    curve: tuple[float, ...] = ()
+    boundary: dict[str, float] = field(default_factory=dict)
+
+    def after(self, clicks: int) -> float:
+        """IoU after so many clicks, from 1."""
+        return self.curve[min(clicks, len(self.curve)) - 1]
+
+
+class MaskedImage(Protocol):
+    """An image with all its masks, such as one of a shard."""
+
+    @property
+    def name(self) -> str:
+        """Within its set."""
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """RGB, ``(H, W, 3)`` uint8."""
+
+    @property
+    def masks(self) -> tuple[ShardMask, ...]:
+        """All of the image's size."""
 
 
 @dataclass(frozen=True)
@@ -153,14 +191,14 @@ class SampledImage:
     """An image and the masks that are asked about.
 
     Attributes:
-        set: the shard's name.
+        set: the set's name.
         item: the image with all its masks.
         chosen: indices of the masks.
         too_small: how many masks were below the least share.
     """
 
     set: str
-    item: ShardImage
+    item: MaskedImage
     chosen: tuple[int, ...]
     too_small: int
 
@@ -207,14 +245,25 @@ def sample(shard: Path, sampling: Sampling) -> list[SampledImage]:
         StoreError: the shard cannot be read.
         FormatError: it is damaged.
     """
+    return draw(shard.stem, read_shard(shard), sampling)
+
+
+def draw(name: str, items: Iterable[MaskedImage], sampling: Sampling) -> list[SampledImage]:
+    """Draw images and masks of a set.
+
+    Args:
+        name: of the set.
+        items: its images; their pixels are not looked at.
+        sampling: how many of them.
+    """
     images = []
-    for item in read_shard(shard):
-        area = np.array([mask.rle.area for mask in item.masks])
-        large = np.flatnonzero(area >= sampling.min_share * item.image[..., 0].size)
+    for item in items:
+        share = np.array([mask.rle.area / np.prod(mask.rle.size) for mask in item.masks])
+        large = np.flatnonzero((share >= sampling.min_share) & (share > 0))
         if len(large):
             order = sorted(large.tolist(), key=lambda i: lot(sampling.seed, item.name, i))
             chosen = tuple(order[: sampling.masks_per_image])
-            images.append(SampledImage(shard.stem, item, chosen, len(area) - len(large)))
+            images.append(SampledImage(name, item, chosen, len(share) - len(large)))
     images.sort(key=lambda image: lot(sampling.seed, image.item.name))
     return images[: sampling.images_per_set]
 
@@ -238,39 +287,51 @@ def evaluate(
         for index in image.chosen:
             target = item.masks[index].rle.decode()
             rng = np.random.default_rng(lot(seed, item.name, index))
-            scores, predicted = ask(segmenter, target, rng)
+            asked = ask(segmenter, target, rng)
             share = item.masks[index].rle.area / target.size
-            yield Measurement(image.set, item.name, index, share, scores, predicted)
+            yield Measurement(image.set, item.name, index, share, *asked)
 
 
 def ask(
     segmenter: PromptableSegmenter, target: NDArray[np.bool_], rng: np.random.Generator
-) -> tuple[dict[str, float], dict[str, float]]:
-    """All prompts for one mask ``(H, W)`` of the present image: actual and predicted IoUs."""
+) -> tuple[dict[str, float], dict[str, float], tuple[float, ...], dict[str, float]]:
+    """All prompts for one mask ``(H, W)`` of the present image.
+
+    Returns:
+        Actual and predicted IoUs by prompt, IoUs click by click, and boundary IoUs by prompt.
+    """
     actual: dict[str, float] = {}
     predicted: dict[str, float] = {}
+    boundary: dict[str, float] = {}
 
-    def note(prompt: str, answer: Answer) -> None:
-        first = answer[0]
-        actual[prompt] = iou(first.mask, target)
+    def note(prompt: str, first: ScoredMask, mask: NDArray[np.bool_]) -> None:
+        actual[prompt] = iou(mask, target)
+        boundary[prompt] = boundary_iou(mask, target)
         if first.predicted_iou is not None:
             predicted[prompt] = float(first.predicted_iou)
 
     clicks = [first_click(target)]
-    for count in range(1, max(CLICKS) + 1):
+    curve: list[float] = []
+    for count in range(1, MOST_CLICKS + 1):
         if len(clicks) == count:
             answer = segmenter.click(tuple(clicks))
+            first = answer[0]
+            mask = first.mask
+            curve.append(iou(mask, target))
         if count in CLICKS:
-            note(clicks_name(count), answer)
+            note(clicks_name(count), first, mask)
         if count == 1:
             three = (answer[i].mask for i in range(min(3, len(answer))))
             actual[BEST_OF_THREE] = oracle_iou(three, target)
+        if count >= CLICKS[-1] and (len(clicks) < count or max(curve) >= THRESHOLDS[-1]):
+            break
         if len(clicks) == count:
-            click = next_click(target, answer[0].mask, clicks)
+            click = next_click(target, mask, clicks)
             clicks += [] if click is None else [click]
-    note(BOX, segmenter.box(tight_box(target)))
-    note(LOOSE_BOX, segmenter.box(jittered_box(target, rng)))
-    return actual, predicted
+    for name, box in ((BOX, tight_box(target)), (LOOSE_BOX, jittered_box(target, rng))):
+        first = segmenter.box(box)[0]
+        note(name, first, first.mask)
+    return actual, predicted, tuple(curve), boundary
 
 
 def lot(seed: int, *names: object) -> int:

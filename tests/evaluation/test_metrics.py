@@ -2,13 +2,18 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_erosion, gaussian_filter
 
+from segwidget.errors import AnnotationError
 from segwidget.evaluation.metrics import (
     Mean,
+    boundary_iou,
     calibration,
     iou,
     mean_with_interval,
+    number_of_clicks,
     oracle_iou,
+    reliability,
     resampled_means,
 )
 
@@ -91,3 +96,73 @@ def test_resampled_means_weigh_masks():
     draws = resampled_means([0, 1, 1], ["a", "b", "b"], np.random.default_rng(0), 500)
     assert draws.shape == (500,)
     assert {round(float(d), 4) for d in draws} == {0, 0.6667, 1}
+
+
+def test_number_of_clicks():
+    assert number_of_clicks([0.5, 0.85, 0.9], 0.85) == 2
+    assert number_of_clicks([0.5, 0.85, 0.9], 0.9) == 3
+    assert number_of_clicks([0.95, 0.2], 0.9) == 1
+    assert number_of_clicks([0.5] * 20, 0.85) == 20
+    assert number_of_clicks([0.5] * 25 + [1.0], 0.85) == 20
+    assert number_of_clicks([0.5], 0.85, most=5) == 5
+
+
+def square(side, x0, y0, x1, y1):
+    found = np.zeros((side, side), bool)
+    found[y0:y1, x0:x1] = True
+    return found
+
+
+def test_boundary_iou_of_shifted_squares():
+    # 2 % of the diagonal of 100 pixels is 2.8, so rims of 3 pixels: 40² − 34² = 444 of each.
+    a, b = square(100, 20, 20, 60, 60), square(100, 30, 20, 70, 60)
+    both = rim_by_hand(a, 3) & rim_by_hand(b, 3)
+    assert rim_by_hand(a, 3).sum() == 444
+    assert boundary_iou(a, b) == pytest.approx(both.sum() / (888 - both.sum()))
+    assert boundary_iou(a, b) < iou(a, b)
+    assert boundary_iou(a, a) == 1
+
+
+def rim_by_hand(mask, distance):
+    """As the authors' code: erosion by a 3 × 3 square, again and again, outside counting as 0."""
+    inner = mask
+    for _ in range(distance):
+        inner = binary_erosion(inner, np.ones((3, 3)))
+    return mask & ~inner
+
+
+def test_boundary_iou_against_repeated_erosion():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        a, b = (gaussian_filter(rng.random((60, 90)), 4) > 0.5 for _ in range(2))
+        rims = [rim_by_hand(mask, 2) for mask in (a, b)]
+        assert boundary_iou(a, b) == pytest.approx(iou(*rims))
+
+
+def test_the_edge_of_the_image_is_a_boundary():
+    whole = np.ones((100, 100), bool)
+    assert boundary_iou(whole, square(100, 3, 3, 97, 97)) == 0
+    assert boundary_iou(whole, whole) == 1
+
+
+def test_small_masks_have_no_inside():
+    a, b = square(100, 10, 10, 14, 14), square(100, 10, 10, 14, 12)
+    assert boundary_iou(a, b) == iou(a, b) == 0.5
+
+
+def test_boundary_iou_of_nothing():
+    nothing = np.zeros((5, 5), bool)
+    assert boundary_iou(nothing, nothing) == 1
+    assert boundary_iou(nothing, ~nothing) == 0
+    with pytest.raises(AnnotationError, match=r"\(5, 5\).*\(5, 4\)"):
+        boundary_iou(nothing, nothing[:, 1:])
+
+
+def test_reliability():
+    predicted, actual = [0.05, 0.07, 0.95, 1.0, -0.1], [0.1, 0.3, 0.5, 0.7, 0.2]
+    low, high = reliability(predicted, actual)
+    assert low == pytest.approx((0.02 / 3, 0.2, 3))
+    assert high == pytest.approx((0.975, 0.6, 2))
+    weighed = sum(b.pairs * abs(b.predicted - b.actual) for b in (low, high)) / 5
+    assert calibration(predicted, actual).ece == pytest.approx(weighed)
+    assert reliability([], []) == []

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from segwidget.errors import FormatError, StoreError
-from segwidget.evaluation.__main__ import main
 from segwidget.evaluation.protocol import (
     COLUMNS,
     PredictorSegmenter,
@@ -20,12 +19,11 @@ from segwidget.evaluation.protocol import (
     lot,
     sample,
 )
-from segwidget.evaluation.report import Report, compare, compare_sets
+from segwidget.evaluation.report import MEASURES, Report, compare, compare_sets
 from segwidget.inference.models import Model
 from segwidget.inference.predictor import Predictor
 from segwidget.inference.prompts import Box, Point
 from segwidget.sam.build import build_compact
-from segwidget.sam.checkpoint import save_checkpoint
 
 
 class Scored(NamedTuple):
@@ -103,17 +101,17 @@ def test_perfect_segmenter(shards):
     assert (everything.images, everything.masks) == (5, 10)
     assert everything.calibration.error == pytest.approx(0.1)
     assert everything.calibration.bias == pytest.approx(-0.1)
-    assert everything.calibration.pairs == 50
+    assert everything.calibration.pairs == 70
 
 
 def test_bad_segmenter_is_given_its_share(shards):
     report = report_of(Bad(), shards)
     for m in report.measurements:
-        assert m.iou["1 click"] == m.iou["5 clicks"] == m.iou["box"] == pytest.approx(m.share)
+        assert m.iou["1 click"] == m.iou["9 clicks"] == m.iou["box"] == pytest.approx(m.share)
         assert m.iou["best of 3"] == 1
         assert m.predicted == {}
     assert report.overall()[0].calibration.pairs == 0
-    assert "– | – |" in report.to_markdown()
+    assert "– | – | – |" in report.to_markdown()
 
 
 def test_a_fourth_candidate_is_none_of_three(shards):
@@ -132,7 +130,7 @@ def test_every_click_is_told_all_before_it(shards):
     list(evaluate(segmenter, images_of(shards, Sampling(1, 1))[:1]))
     image, *clicks, tight, loose = segmenter.asked
     assert image == "image"
-    assert [len(c) for c in clicks] == [1, 2, 3, 4, 5]
+    assert [len(c) for c in clicks] == list(range(1, 21))
     for before, after in pairwise(clicks):
         assert after[:-1] == before
     assert clicks[0][0].label == 1
@@ -151,19 +149,63 @@ def test_a_perfect_answer_is_asked_no_more(shards):
 def test_clicks_are_counted(shards):
     report = report_of(SlowLearner(), shards)
     for m in report.measurements:
-        assert (m.iou["1 click"], m.iou["3 clicks"], m.iou["5 clicks"]) == (0, 1, 1)
+        assert [m.iou[name] for name in ("1 click", "2 clicks", "3 clicks", "9 clicks")] == [
+            0,
+            0,
+            1,
+            1,
+        ]
         assert m.iou["best of 3"] == 0
+        assert m.curve == (0, 0, 1)
+        assert [m.after(n) for n in (1, 3, 9, 20)] == [0, 1, 1, 1]
+        assert MEASURES["NoC@85"](m) == MEASURES["NoC@90"](m) == 3
+        assert not MEASURES["never 90"](m)
+        assert m.boundary["2 clicks"] == 0
+        assert m.boundary["3 clicks"] == m.boundary["box"] == 1
+
+
+class Refiner(Perfect):
+    """Leaves out less with each click, and asks for more than is needed."""
+
+    name = "refiner"
+
+    def __init__(self, good_from):
+        super().__init__()
+        self.good_from = good_from
+
+    def click(self, points):
+        right = super().click(points)[0].mask
+        rows = np.flatnonzero(right.any(axis=1))
+        missing = 1 if len(points) >= self.good_from else len(rows) // 2
+        right[rows[:missing]] = False
+        return [Scored(right, 0.5)]
+
+
+@pytest.mark.parametrize(("good_from", "made"), [(1, 9), (9, 9), (12, 12), (21, 20)])
+def test_clicks_go_on_past_nine_only_until_the_iou_is_high(shards, good_from, made):
+    (found,) = evaluate(Refiner(good_from), images_of(shards, Sampling(1, 1))[:1])
+    assert len(found.curve) == made
+    assert MEASURES["NoC@85"](found) == min(good_from, 20)
+    assert MEASURES["never 85"](found) == (good_from > 20)
+
+
+def test_what_is_never_reached_counts_twenty(shards):
+    report = report_of(Bad(), shards)
+    everything = report.overall()[-1].means
+    assert everything["NoC@85"].value == everything["NoC@90"].value == 20
+    assert everything["never 85"].value == 1
+    assert everything["oracle gap"].value == pytest.approx(1 - everything["1 click"].value)
 
 
 def test_groups(shards):
     rows = report_of(Bad(), shards).overall()
-    means = [row.iou["1 click"].value for row in rows]
-    by_set = {row.name: row.iou["1 click"].value for row in report_of(Bad(), shards).sets()}
+    means = [row.means["1 click"].value for row in rows]
+    by_set = {row.name: row.means["1 click"].value for row in report_of(Bad(), shards).sets()}
     assert [row.name.split(",")[0] for row in rows] == ["all", "natural", "all"]
     assert means[0] == pytest.approx((by_set["davis2016"] + by_set["other"]) / 2)
     assert means[1] == by_set["davis2016"]
     assert means[2] == pytest.approx((6 * by_set["davis2016"] + 4 * by_set["other"]) / 10)
-    assert rows[0].iou["1 click"].low <= means[0] <= rows[0].iou["1 click"].high
+    assert rows[0].means["1 click"].low <= means[0] <= rows[0].means["1 click"].high
 
 
 def test_specks_are_left_out(shards):
@@ -208,11 +250,14 @@ def test_loose_boxes_do_not_depend_on_the_sample(shards):
 def test_markdown_and_comparison(shards):
     reports = [report_of(s, shards) for s in (Perfect(), Bad())]
     table = reports[0].to_markdown().splitlines()
-    assert len({line.count("|") for line in table}) == 1
+    gap = table.index("")
+    for part in (table[:gap], table[gap + 1 :]):
+        assert len({line.count("|") for line in part}) == 1
+        assert len(part) == 2 + 2 + 3
     assert table[2].startswith("| davis2016 | 3 | 6 | 1.000 |")
-    assert len(table) == 2 + 2 + 3
+    assert table[gap + 3].startswith("| davis2016 | 0.000 | 1.00 | 1.00 | 0.000 |")
     side_by_side = compare(reports).splitlines()
-    assert side_by_side[2].startswith("| perfect | all, mean of sets | 1.000 ± 0.000 |")
+    assert side_by_side[2].startswith("| perfect | all, mean of sets | 1.000 |")
     assert side_by_side[3].startswith("| bad | all, mean of sets | 0.1")
     per_set = compare_sets(reports, "box").splitlines()
     assert per_set[0] == "| set, box | perfect | bad |"
@@ -262,32 +307,8 @@ def test_predictor_refines_its_last_answer(shards, model, monkeypatch):
     assert set(found.predicted) == set(COLUMNS) - {"best of 3"}
     assert found.iou["best of 3"] >= found.iou["1 click"]
     refined = [with_mask for prompts, with_mask in seen if isinstance(prompts[0], Point)]
-    assert refined == [False, True, True, True, True]
+    assert refined == [False, *[True] * 19]  # random weights never are good
     assert not any(with_mask for prompts, with_mask in seen if isinstance(prompts[0], Box))
-
-
-def test_command(shards, tmp_path, capsys):
-    torch.manual_seed(0)
-    weights, out = tmp_path / "random.safetensors", tmp_path / "out.json"
-    save_checkpoint(build_compact(), weights)
-    arguments = ["--model", str(weights), "--data", str(shards), "--json", str(out)]
-    status = main([*arguments, "--masks-per-image", "1", "--images-per-set", "1"])
-    printed = capsys.readouterr()
-    assert status == 0, printed.err
-    assert printed.out.startswith("| set | images | masks | 1 click |")
-    assert "2 images, 2 masks; 2 masks" in printed.err
-    written = json.loads(out.read_text(encoding="utf-8"))
-    assert written["segmenter"] == "random.safetensors"
-    assert [row["name"] for row in written["sets"]] == ["davis2016", "other"]
-    assert len(written["measurements"]) == 2
-
-
-def test_command_says_what_is_wrong(tmp_path, capsys):
-    assert main(["--model", "nonsense", "--data", str(tmp_path)]) == 1
-    assert "no model 'nonsense'" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main(["--data", str(tmp_path), "--masks-per-image", "-1"])
-    assert "below 0" in capsys.readouterr().err
 
 
 def test_damaged_shards_are_named(tmp_path):

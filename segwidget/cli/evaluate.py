@@ -1,0 +1,115 @@
+"""``segwidget evaluate``: how good a model is, on images with masks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segwidget.errors import StoreError
+
+if TYPE_CHECKING:
+    from segwidget.evaluation.report import Report
+
+
+def evaluate(
+    data: Annotated[
+        list[str],
+        typer.Option(
+            help="Shards, a folder of shards, or a COCO file; may be given several times."
+        ),
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A model's name, or a checkpoint; by default embedded. Several are measured on "
+            "identical prompts, and compared with the first."
+        ),
+    ] = None,
+    images: Annotated[
+        str | None, typer.Option(help="The folder of a COCO file's images, if not beside it.")
+    ] = None,
+    masks_per_image: Annotated[int, typer.Option(min=0, help="At most; 0 for all.")] = 4,
+    images_per_set: Annotated[int, typer.Option(min=0, help="At most; 0 for all.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draw, and of loose boxes.")] = 0,
+    device: Annotated[
+        str | None, typer.Option(help="Such as cpu or cuda; by default a GPU if there is one.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write every measurement here.")] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Write a page of figures into this folder.")
+    ] = None,
+) -> None:
+    """Measure models with a simulated annotator: clicks, boxes, calibration, by set.
+
+    Prints tables in Markdown; progress goes to the standard error. Intervals are 95 % bootstraps
+    over images. The protocol is written at the top of segwidget/evaluation/protocol.py.
+    """
+    from segwidget.evaluation.differences import differences, to_dicts
+    from segwidget.evaluation.differences import to_markdown as compared
+    from segwidget.evaluation.protocol import PredictorSegmenter, Sampling
+    from segwidget.evaluation.run import measure, read_sample, write_json
+    from segwidget.inference.embedding_store import MAX_BYTES_VARIABLE
+    from segwidget.inference.predictor import Predictor
+
+    # Images that are measured once would push out embeddings of those that a person opens again.
+    os.environ.setdefault(MAX_BYTES_VARIABLE, "0")
+    _check_places(json, figures)
+    names = _named(model or ["embedded"])
+    segmenters = [PredictorSegmenter(Predictor(source, device), name) for source, name in names]
+    sampling = Sampling(masks_per_image or None, images_per_set or None, seed=seed)
+    try:
+        drawn = read_sample(data, sampling, images)
+        reports = [measure(segmenter, drawn, sampling) for segmenter in segmenters]
+    except KeyboardInterrupt:
+        typer.echo("Stopped; nothing was written.", err=True)
+        raise typer.Exit(130) from None
+    rows = [differences(reports[0], other) for other in reports[1:]]
+    for report in reports:
+        typer.echo(f"\n{report.segmenter}\n\n{report.to_markdown()}")
+    for other, changes in zip(reports[1:], rows, strict=True):
+        typer.echo(f"\n{compared(reports[0], other, changes)}")
+    if json is not None:
+        written: dict[str, Any] = {
+            "reports": [report.to_dict() for report in reports],
+            "differences": [
+                {"first": reports[0].segmenter, "second": other.segmenter, "rows": to_dicts(change)}
+                for other, change in zip(reports[1:], rows, strict=True)
+            ],
+        }
+        write_json(json, written)
+    if figures is not None:
+        _draw(reports, rows, figures)
+
+
+def _check_places(json: Path | None, figures: Path | None) -> None:
+    """What cannot be written is told before an hour of measuring."""
+    for path in (json.parent if json else None, figures):
+        if path is not None:
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreError(
+                    f"The folder {str(path)!r} cannot be made: {error.strerror or error}. Choose "
+                    "another place."
+                ) from error
+    if json is not None and json.is_dir():
+        raise StoreError(f"--json is {str(json)!r}, which is a folder; expected a file's name.")
+
+
+def _draw(reports: list[Report], rows: list[Any], folder: Path) -> None:
+    from segwidget.evaluation.figures import page, save
+
+    for path in save(page(reports, rows[0] if rows else ()), folder, "evaluation"):
+        typer.echo(f"Written: {path}", err=True)
+
+
+def _named(models: list[str]) -> list[tuple[str, str | None]]:
+    """Models, and names that tell apart files of the same name; None for a model's own."""
+    own = [Path(source).name for source in models]
+    return [
+        (source, source if own.count(name) > 1 else None)
+        for source, name in zip(models, own, strict=True)
+    ]
