@@ -61,6 +61,8 @@ class Format:
     read: Callable[..., Imported]
 
 
+#: Of the formats of folders, those of which a single file can be read, too.
+_FILES_TOO = ("sa1b", "labelme", "coco-panoptic")
 _HERE = "segwidget.annotation.formats"
 #: Name -> the module and the name in it.
 FORMATS = {
@@ -69,6 +71,9 @@ FORMATS = {
     "sa1b": f"{_HERE}.sa1b:FORMAT",
     "labelme": f"{_HERE}.labelme:FORMAT",
     "yolo-seg": f"{_HERE}.yolo:FORMAT",
+    "coco-panoptic": f"{_HERE}.coco_panoptic:FORMAT",
+    "cityscapes": f"{_HERE}.cityscapes:FORMAT",
+    "indexed-png": f"{_HERE}.indexed_png:FORMAT",
 }
 
 
@@ -95,6 +100,16 @@ def guess_format(path: str | PathLike[str]) -> Format:
     if place.is_dir():
         if (place / "data.yaml").is_file():
             return get_format("yolo-seg")
+        if next(place.rglob("*_gtFine_*Ids.png"), None):
+            return get_format("cityscapes")
+        if _says(place.glob("*.json"), b'"segments_info"') or _says(
+            place.glob("annotations/*.json"), b'"segments_info"'
+        ):
+            return get_format("coco-panoptic")
+        if _says(place.glob("labels.json"), b'"images"') or (
+            next(place.rglob("*.png"), None) and not next(place.rglob("*.json"), None)
+        ):
+            return get_format("indexed-png")
         for file in sorted(place.rglob("*.json")):
             with file.open("rb") as stream:
                 start = stream.read(4096)
@@ -154,7 +169,7 @@ def read(
     if not place.exists():
         raise StoreError(f"{str(place)!r} is not there. Check the path.")
     chosen = guess_format(place) if format is None else get_format(format)
-    if chosen.kind == "folder" and place.is_file() and chosen.name not in ("sa1b", "labelme"):
+    if chosen.kind == "folder" and place.is_file() and chosen.name not in _FILES_TOO:
         raise FormatError(
             f"{place.name!r} is a file; expected the folder of a {chosen.title} data set."
         )
@@ -231,6 +246,15 @@ def make_folder(folder: Path) -> Path:
             "place."
         ) from error
     return folder
+
+
+def _says(files: Iterable[Path], word: bytes) -> bool:
+    """Whether one of the files holds a word, within reason."""
+    for file in files:
+        with file.open("rb") as stream:
+            if word in stream.read(2**26):
+                return True
+    return False
 
 
 def _stem(name: str) -> str:
