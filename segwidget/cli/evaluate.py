@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from segwidget.errors import StoreError
-
-if TYPE_CHECKING:
-    from segwidget.evaluation.report import Report
 
 
 def evaluate(
@@ -41,15 +38,30 @@ def evaluate(
     figures: Annotated[
         Path | None, typer.Option(help="Write a page of figures into this folder.")
     ] = None,
+    proposals: Annotated[
+        bool, typer.Option("--proposals", help="Also everything mode's average recall.")
+    ] = False,
+    proposal_images: Annotated[
+        int, typer.Option(min=0, help="Of each set, for --proposals, at most; 0 for all.")
+    ] = 8,
+    points_per_side: Annotated[
+        int, typer.Option(min=1, help="Of everything's grid, for --proposals.")
+    ] = 32,
+    edges: Annotated[
+        bool,
+        typer.Option("--edges", help="Also edges, on sets whose images several people divided."),
+    ] = False,
 ) -> None:
     """Measure models with a simulated annotator: clicks, boxes, calibration, by set.
 
     Prints tables in Markdown; progress goes to the standard error. Intervals are 95 % bootstraps
-    over images. The protocol is written at the top of segwidget/evaluation/protocol.py.
+    over images. The protocol is written at the top of segwidget/evaluation/protocol.py, and in
+    recall.py and edges.py beside it.
     """
+    from segwidget.evaluation import edge_scores, recall
     from segwidget.evaluation.differences import differences, to_dicts
     from segwidget.evaluation.differences import to_markdown as compared
-    from segwidget.evaluation.protocol import PredictorSegmenter, Sampling
+    from segwidget.evaluation.protocol import PredictorSegmenter, Sampling, first_of_each_set
     from segwidget.evaluation.run import measure, read_sample, write_json
     from segwidget.inference.embedding_store import MAX_BYTES_VARIABLE
     from segwidget.inference.predictor import Predictor
@@ -62,7 +74,15 @@ def evaluate(
     sampling = Sampling(masks_per_image or None, images_per_set or None, seed=seed)
     try:
         drawn = read_sample(data, sampling, images)
-        reports = [measure(segmenter, drawn, sampling) for segmenter in segmenters]
+        fewer = first_of_each_set(drawn, proposal_images or None)
+        divided = edge_scores.divided(drawn) if edges else []
+        reports, recalls, contours = [], [], []
+        for segmenter in segmenters:
+            reports.append(measure(segmenter, drawn, sampling))
+            if proposals:
+                recalls.append(recall.measure_recall(segmenter, fewer, sampling, points_per_side))
+            if edges:
+                contours += edge_scores.measure_edges(segmenter, divided)
     except KeyboardInterrupt:
         typer.echo("Stopped; nothing was written.", err=True)
         raise typer.Exit(130) from None
@@ -71,6 +91,10 @@ def evaluate(
         typer.echo(f"\n{report.segmenter}\n\n{report.to_markdown()}")
     for other, changes in zip(reports[1:], rows, strict=True):
         typer.echo(f"\n{compared(reports[0], other, changes)}")
+    for found in recalls:
+        typer.echo(f"\n{found.to_markdown()}")
+    if contours:
+        typer.echo(f"\n{edge_scores.to_markdown(contours)}")
     if json is not None:
         written: dict[str, Any] = {
             "reports": [report.to_dict() for report in reports],
@@ -78,10 +102,16 @@ def evaluate(
                 {"first": reports[0].segmenter, "second": other.segmenter, "rows": to_dicts(change)}
                 for other, change in zip(reports[1:], rows, strict=True)
             ],
+            "proposals": [found.to_dict() for found in recalls],
+            "edges": [one.to_dict() for one in contours],
         }
         write_json(json, written)
     if figures is not None:
-        _draw(reports, rows, figures)
+        from segwidget.evaluation.figures import page, save
+
+        drawing = page(reports, rows[0] if rows else (), recalls, contours)
+        for path in save(drawing, figures, "evaluation"):
+            typer.echo(f"Written: {path}", err=True)
 
 
 def _check_places(json: Path | None, figures: Path | None) -> None:
@@ -97,13 +127,6 @@ def _check_places(json: Path | None, figures: Path | None) -> None:
                 ) from error
     if json is not None and json.is_dir():
         raise StoreError(f"--json is {str(json)!r}, which is a folder; expected a file's name.")
-
-
-def _draw(reports: list[Report], rows: list[Any], folder: Path) -> None:
-    from segwidget.evaluation.figures import page, save
-
-    for path in save(page(reports, rows[0] if rows else ()), folder, "evaluation"):
-        typer.echo(f"Written: {path}", err=True)
 
 
 def _named(models: list[str]) -> list[tuple[str, str | None]]:

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from segwidget.errors import StoreError
 from segwidget.evaluation.differences import Difference
+from segwidget.evaluation.edge_scores import EdgeScores
 from segwidget.evaluation.metrics import MOST_CLICKS, Mean, calibration, reliability
 from segwidget.evaluation.protocol import BEST_OF_THREE, BOX, CLICKS, THRESHOLDS, clicks_name
+from segwidget.evaluation.recall import RANGES, RecallReport
 from segwidget.evaluation.report import (
     MEAN_OF_SETS,
     MEASURES,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 INK, QUIET, GRID = "#26323f", "#5f6b7a", "#e3e7ec"
 COLORS = ("#2b6cb0", "#c05621", "#2f855a", "#6b46c1")
+_NEVER = MOST_CLICKS + 3  # where the bar of masks that never reach it stands
 _MOST_PAIRS = 3000  # in a scatter; more only make the page heavy
 #: Draws one panel.
 Draw = Callable[["Axes"], None]
@@ -42,22 +45,29 @@ Draw = Callable[["Axes"], None]
 def page(
     reports: Sequence[Report],
     differences: Sequence[Difference] = (),
-    extra: Sequence[Draw] = (),
+    recalls: Sequence[RecallReport] = (),
+    edges: Sequence[EdgeScores] = (),
 ) -> Figure:
     """All figures on one page.
 
     Args:
         reports: one or several, of the same masks.
         differences: second less first, where two are compared.
-        extra: panels that others draw.
+        recalls: average recall, of as many models as were asked for it.
+        edges: of as many models and sets.
     """
     panels: list[Draw] = [
         lambda axes: click_curves(reports, axes),
         lambda axes: click_counts(reports, THRESHOLDS[0], axes),
         lambda axes: click_counts(reports, THRESHOLDS[1], axes),
         *(_calibration_panel(report, i) for i, report in enumerate(reports) if report.pairs()[0]),
-        *extra,
+        lambda axes: size_curves(reports, axes),
+        lambda axes: boundary_points(reports, axes),
     ]
+    if recalls:
+        panels.append(lambda axes: recall_points(recalls, axes))
+    if edges:
+        panels.append(lambda axes: edge_curves(edges, axes))
     sets = len(group_by_set(reports[0].measurements))
     columns, per_row = 3, 3
     rows = -(-len(panels) // per_row)
@@ -140,8 +150,8 @@ def click_counts(reports: Sequence[Report], threshold: float, axes: Axes) -> Non
     for i, report in enumerate(reports):
         counts = [MEASURES[name](m) for m in report.measurements]
         never = [max(m.curve) < threshold for m in report.measurements]
-        at = np.where(never, MOST_CLICKS + 2, counts).astype(int)
-        shares = np.bincount(at, minlength=MOST_CLICKS + 3) / len(at)
+        at = np.where(never, _NEVER, counts).astype(int)
+        shares = np.bincount(at, minlength=_NEVER + 1) / len(at)
         mean = mean_of(_groups(report), MEASURES[name])
         axes.bar(
             np.arange(len(shares)) + (i - (len(reports) - 1) / 2) * width,
@@ -151,8 +161,8 @@ def click_counts(reports: Sequence[Report], threshold: float, axes: Axes) -> Non
             label=f"{_text(report.segmenter)}: mean {mean.value:.1f}",
         )
     ticks = [1, 5, 10, 15, 20]
-    axes.set_xticks([*ticks, MOST_CLICKS + 2], [*map(str, ticks), "never"])
-    axes.set_xlim(0.3, MOST_CLICKS + 2.8)
+    axes.set_xticks([*ticks, _NEVER], [*map(str, ticks), "never"])
+    axes.set_xlim(0.3, _NEVER + 0.8)
     axes.legend(frameon=False, loc="upper center", labelcolor=QUIET, fontsize=9)
 
 
@@ -164,7 +174,7 @@ def calibration_scatter(report: Report, color: str, axes: Axes) -> None:
     style(axes, title, "predicted IoU", "actual IoU")
     # Every n-th, so that what is shown is as mixed as all.
     step = -(-len(predicted) // _MOST_PAIRS)
-    axes.plot(predicted[::step], actual[::step], ".", color=color, alpha=0.15, ms=4, mew=0)
+    axes.plot(predicted[::step], actual[::step], ".", color=color, alpha=0.35, ms=4, mew=0)
     axes.plot([0, 1], [0, 1], color=QUIET, lw=1, ls="--")
     bins = reliability(predicted, actual)
     most = max(one.pairs for one in bins)
@@ -186,6 +196,103 @@ def calibration_scatter(report: Report, color: str, axes: Axes) -> None:
         color=QUIET,
         fontsize=9,
     )
+
+
+def size_curves(reports: Sequence[Report], axes: Axes) -> None:
+    """IoU after one click and after a box, by how much of the image a mask covers."""
+    style(axes, "By size", "share of the image", "mean IoU")
+    bounds = [0, 0.003, 0.01, 0.03, 0.1, 1]
+    names = ["< 0.3 %", "– 1 %", "– 3 %", "– 10 %", "more"]
+    for report, color in zip(reports, COLORS, strict=False):
+        for name, shape in ((BOX, "--s"), (clicks_name(1), "-o")):
+            bins = np.digitize([m.share for m in report.measurements], bounds[1:-1])
+            chosen = [
+                [m for m, which in zip(report.measurements, bins, strict=True) if which == i]
+                for i in range(len(names))
+            ]
+            places = [i for i, some in enumerate(chosen) if some]
+            means = [mean_of([chosen[i]], MEASURES[name]) for i in places]
+            axes.errorbar(
+                places,
+                [mean.value for mean in means],
+                np.hstack([_error(mean) for mean in means]),
+                fmt=shape,
+                color=color,
+                ms=4,
+                lw=1.2,
+                label=f"{_text(report.segmenter)}, {name}",
+            )
+    axes.set_xticks(range(len(names)), names)
+    axes.set_xlim(-0.4, len(names) - 0.6)
+    axes.set_ylim(0, 1)
+    axes.legend(frameon=False, loc="lower right", labelcolor=QUIET, fontsize=9)
+
+
+def boundary_points(reports: Sequence[Report], axes: Axes) -> None:
+    """IoU and boundary IoU side by side: how much worse edges are than areas."""
+    style(axes, "Boundaries", "", f"mean ({_over(reports)})")
+    names = [clicks_name(1), clicks_name(3), clicks_name(9), BOX]
+    for i, report in enumerate(reports):
+        groups, color = _groups(report), COLORS[i % len(COLORS)]
+        for prefix, shape, shift in (("", "o", -0.08), ("boundary ", "D", 0.08)):
+            means = [mean_of(groups, MEASURES[prefix + name]) for name in names]
+            axes.errorbar(
+                np.arange(len(names)) + shift + (i - (len(reports) - 1) / 2) * 0.3,
+                [mean.value for mean in means],
+                np.hstack([_error(mean) for mean in means]),
+                fmt=shape,
+                mfc="white" if prefix else color,
+                color=color,
+                ms=5,
+                lw=1.2,
+                label=f"{_text(report.segmenter)}, {prefix}IoU",
+            )
+    axes.set_xticks(range(len(names)), names)
+    axes.set_ylim(0, 1)
+    axes.legend(frameon=False, loc="lower right", labelcolor=QUIET, fontsize=9)
+
+
+def recall_points(recalls: Sequence[RecallReport], axes: Axes) -> None:
+    """AR@1000 of proposals, by size."""
+    style(axes, "Proposals", "", "AR@1000")
+    for i, report in enumerate(recalls):
+        row = list(report.rows().values())[-1]
+        places = [n for n, key in enumerate(RANGES) if not np.isnan(row[key].value)]
+        means = [row[RANGES[n]] for n in places]
+        axes.errorbar(
+            np.array(places) + (i - (len(recalls) - 1) / 2) * 0.2,
+            [mean.value for mean in means],
+            np.hstack([_error(mean) for mean in means]),
+            fmt="o",
+            color=COLORS[i % len(COLORS)],
+            ms=5,
+            label=_text(report.segmenter),
+        )
+    axes.set_xticks(range(len(RANGES)), [key.replace(" ", "\n") for key in RANGES])
+    axes.set_ylim(0, 1)
+    axes.legend(frameon=False, loc="upper left", labelcolor=QUIET, fontsize=9)
+
+
+def edge_curves(edges: Sequence[EdgeScores], axes: Axes) -> None:
+    """Precision and recall of edges, with lines of equal F."""
+    style(axes, "Edges", "recall", "precision")
+    recall = np.linspace(0.01, 1, 200)
+    for f in np.arange(0.1, 1, 0.1):
+        on = recall > f / 2 + 1e-3
+        axes.plot(recall[on], f * recall[on] / (2 * recall[on] - f), color=GRID, lw=0.8)
+    for i, one in enumerate(edges):
+        found = one.scores()
+        x, y = one.curve
+        axes.plot(
+            x,
+            y,
+            color=COLORS[i % len(COLORS)],
+            label=f"{_text(one.segmenter)}, {_text(one.set)}: ODS {found['ODS'].value:.2f}",
+        )
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.grid(visible=False)
+    axes.legend(frameon=False, loc="upper right", labelcolor=QUIET, fontsize=9)
 
 
 def set_bars(reports: Sequence[Report], measure: str, axes: Axes) -> None:

@@ -268,6 +268,17 @@ def draw(name: str, items: Iterable[MaskedImage], sampling: Sampling) -> list[Sa
     return images[: sampling.images_per_set]
 
 
+def first_of_each_set(images: Sequence[SampledImage], count: int | None) -> list[SampledImage]:
+    """At most so many images of each set; they are a draw, too. ``None`` for all."""
+    seen: dict[str, int] = {}
+    kept = []
+    for image in images:
+        seen[image.set] = seen.get(image.set, 0) + 1
+        if count is None or seen[image.set] <= count:
+            kept.append(image)
+    return kept
+
+
 def evaluate(
     segmenter: PromptableSegmenter, images: Iterable[SampledImage], seed: int = 0
 ) -> Iterator[Measurement]:
