@@ -50,7 +50,16 @@ def import_into(project: BaseProject, path: Path, format_: str | None) -> Import
         info = project[key].info
         return info.height, info.width
 
-    read = registry.read(path, format_, sizes=size)
+    return import_records(project, registry.read(path, format_, sizes=size))
+
+
+def import_records(project: BaseProject, read: Imported) -> Imported:
+    """Add to a project what was read; what does not fit is told, after the reader's problems.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    names = _Names(project.keys)
     done, problems = [], list(read.problems)
     for record in read.records:
         name = record.image.name
@@ -155,4 +164,4 @@ def _fitting(
     return new, reasons
 
 
-__all__ = ["Imported", "export_project", "import_into", "zip_project"]
+__all__ = ["Imported", "export_project", "import_into", "import_records", "zip_project"]

@@ -21,8 +21,10 @@ from segwidget.errors import ImageError
 from segwidget.media.image import Image
 
 if TYPE_CHECKING:
+    import datasets
     import pandas as pd
     from matplotlib.figure import Figure
+    from typing_extensions import Self
 
     from segwidget.annotation.exchange import Imported
     from segwidget.annotation.project_replay import ProjectReplay
@@ -319,6 +321,62 @@ class BaseProject(Sequence[ProjectImage]):
         from segwidget.annotation.exchange import import_into
 
         return import_into(self, Path(path).expanduser(), format)
+
+    def to_dataset(self, *, only: Iterable[str | ProjectImage] | None = None) -> datasets.Dataset:
+        """The images and annotations as a Hugging Face data set, one row an image.
+
+        Photographs in a folder are named, and opened by `datasets` when they are asked for; others
+        are in it as PNG. `segwidget.annotation.formats.parquet` has the columns; masks are COCO's
+        run lengths, labels a `ClassLabel`.
+
+        Args:
+            only: see `records`.
+
+        Raises:
+            FormatError: datasets is not installed.
+            ImageError: an image cannot be opened.
+        """
+        from segwidget.annotation.datasets_exchange import to_dataset
+
+        return to_dataset(self, only)
+
+    @classmethod
+    def from_dataset(
+        cls,
+        dataset: datasets.Dataset,
+        labels: LabelsLike = None,
+        *,
+        store: str | PathLike[str] | None = None,
+        column: str | None = None,
+        author: str = "",
+    ) -> Self:
+        """A project of the images and annotations of a split of a Hugging Face data set.
+
+        Args:
+            dataset: with a column of images, and `annotations` or `objects` with a list of masks.
+            labels: by default the names of its classes.
+            store: see the class.
+            column: of the images, where there are several.
+            author: who works.
+
+        Returns:
+            The project; `problems` tells what was left out.
+
+        Raises:
+            FormatError, ImageError: no such columns.
+            StoreError: the store cannot be opened or written.
+        """
+        from segwidget.annotation.datasets_exchange import classes_of, import_dataset
+
+        classes = classes_of(dataset)
+        made = cls(dataset, labels or classes or None, store=store, column=column, author=author)
+        try:
+            for number, problem in enumerate(import_dataset(made, dataset).problems):
+                made._problems[f"annotations ({number})"] = problem
+        except BaseException:
+            made.close()
+            raise
+        return made
 
     def download(self, format: str = "coco") -> Path:  # noqa: A002
         """Export as one ZIP file beside the store, and answer its path."""

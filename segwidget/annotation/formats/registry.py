@@ -74,6 +74,7 @@ FORMATS = {
     "coco-panoptic": f"{_HERE}.coco_panoptic:FORMAT",
     "cityscapes": f"{_HERE}.cityscapes:FORMAT",
     "indexed-png": f"{_HERE}.indexed_png:FORMAT",
+    "parquet": f"{_HERE}.parquet:FORMAT",
 }
 
 
@@ -100,6 +101,8 @@ def guess_format(path: str | PathLike[str]) -> Format:
     if place.is_dir():
         if (place / "data.yaml").is_file():
             return get_format("yolo-seg")
+        if next(place.rglob("*.parquet"), None):
+            return get_format("parquet")
         if next(place.rglob("*_gtFine_*Ids.png"), None):
             return get_format("cityscapes")
         if _says(place.glob("*.json"), b'"segments_info"') or _says(
@@ -116,6 +119,8 @@ def guess_format(path: str | PathLike[str]) -> Format:
             return get_format("labelme" if b'"shapes"' in start else "sa1b")
     elif place.name.lower().endswith(".sa1b.json"):
         return get_format("sa1b")
+    elif place.suffix.lower() == ".parquet":
+        return get_format("parquet")
     elif place.suffix.lower() == ".json":
         return get_format("coco")
     raise FormatError(

@@ -127,7 +127,7 @@ def save(folder, picture):
     ("spoil", "says"),
     [
         (lambda f: (f / "panoptic" / "b.png").unlink(), "no file 'b.png'"),
-        (lambda f: put(f, "b.png", (f / "panoptic" / "b.png").read_bytes()[:60]), "damaged"),
+        (lambda f: put(f, "b.png", (f / "panoptic" / "b.png").read_bytes()[:50]), "damaged"),
         (lambda f: put(f, "b.png", b"GIF89a"), "is no PNG"),
         (lambda f: save(f, Image.new("RGB", (20, 30))), "20 × 30 pixels, but its image is 30 × 20"),
         (lambda f: save(f, Image.new("I;16", (30, 20))), "gray PNG of 16 bits"),
