@@ -43,7 +43,7 @@ def evaluate(
     ] = False,
     proposal_images: Annotated[
         int, typer.Option(min=0, help="Of each set, for --proposals, at most; 0 for all.")
-    ] = 8,
+    ] = 4,
     points_per_side: Annotated[
         int, typer.Option(min=1, help="Of everything's grid, for --proposals.")
     ] = 32,

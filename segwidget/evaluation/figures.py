@@ -281,7 +281,7 @@ def edge_curves(edges: Sequence[EdgeScores], axes: Axes) -> None:
         on = recall > f / 2 + 1e-3
         axes.plot(recall[on], f * recall[on] / (2 * recall[on] - f), color=GRID, lw=0.8)
     for i, one in enumerate(edges):
-        found = one.scores()
+        found = one.scores
         x, y = one.curve
         axes.plot(
             x,

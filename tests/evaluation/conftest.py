@@ -25,12 +25,19 @@ def draw_image(index, height=60, width=80):
 
 def write_set(path, count):
     """A shard of ``count`` drawn images."""
+    images = (draw_image(index) for index in range(count))
+    return write_shard(
+        path, [(pixels, [Rle.encode(mask).to_dict() for mask in masks]) for pixels, masks in images]
+    )
+
+
+def write_shard(path, images):
+    """A shard of images, each its pixels and its masks as they stand in JSON."""
     with tarfile.open(path, "w") as tar:
-        for index in range(count):
-            pixels, masks = draw_image(index)
+        for index, (pixels, masks) in enumerate(images):
             picture = io.BytesIO()
             PILImage.fromarray(pixels).save(picture, "PNG")
-            record = {"masks": [Rle.encode(mask).to_dict() for mask in masks]}
+            record = {"masks": masks}
             for suffix, data in (
                 ("png", picture.getvalue()),
                 ("json", json.dumps(record).encode()),

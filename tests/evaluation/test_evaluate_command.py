@@ -10,12 +10,14 @@ from typer.testing import CliRunner
 
 from segwidget.cli import app
 from segwidget.errors import FormatError, SegwidgetError, SettingError, StoreError
+from segwidget.evaluation import edge_scores
 from segwidget.evaluation.data import read_coco, sample_data
+from segwidget.evaluation.edges import edge_map
 from segwidget.evaluation.protocol import Sampling
 from segwidget.inference.rle import Rle
 from segwidget.sam.build import build_compact
 from segwidget.sam.checkpoint import save_checkpoint
-from tests.evaluation.conftest import draw_image
+from tests.evaluation.conftest import draw_image, write_shard
 
 
 @pytest.fixture(autouse=True)
@@ -159,6 +161,46 @@ def test_two_models_side_by_side(shards, weights, tmp_path):
     (row,) = (row for row in change["rows"] if row["name"] == "other")
     expected = np.mean([after[k] - before[k] for k in before])
     assert row["means"]["box"]["value"] == pytest.approx(expected)
+
+
+@pytest.fixture
+def halved(tmp_path):
+    """A shard of one image that two people have divided."""
+    pixels, _ = draw_image(0)
+    masks = []
+    for person, column in enumerate((30, 50)):
+        left = np.zeros((60, 80), bool)
+        left[:, :column] = True
+        masks += [{**Rle.encode(m).to_dict(), "annotator": person} for m in (left, ~left)]
+    return write_shard(tmp_path / "halved.tar", [(pixels, masks)])
+
+
+def test_proposals_and_edges(halved, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(edge_scores, "edge_map", lambda predictor: edge_map(predictor, 3))
+    out, figures = tmp_path / "out.json", tmp_path / "figures"
+    given = ["--data", halved, "--model", weights[0], "--masks-per-image", 1, "--json", out]
+    wanted = ["--proposals", "--points-per-side", 3, "--edges", "--figures", figures]
+    done = run(*given, *wanted)
+    assert done.exit_code == 0, done.output
+    assert "| AR@1000, random$_0.safetensors | masks | proposals an image | all |" in done.stdout
+    assert "| edges | set | images | ODS | OIS | AP | R50 |" in done.stdout
+    assert "| random$_0.safetensors | halved | 1 |" in done.stdout
+    written = json.loads(out.read_text())
+    (found,) = written["proposals"]
+    assert found["points_per_side"] == 3
+    assert len(found["masks"]) == 4  # not only those that were drawn
+    assert found["sets"]["halved"]["small"]["value"] is None  # NaN is not JSON
+    (edges,) = written["edges"]
+    assert (edges["set"], edges["images"]) == ("halved", 1)
+    with PILImage.open(figures / "evaluation.png") as page:
+        assert page.height > 1000
+
+
+def test_edges_need_people_who_agree_to_divide(shards, weights):
+    done = run("--data", shards, "--model", weights[0], "--edges")
+    assert isinstance(done.exception, FormatError)
+    assert "two people" in str(done.exception)
+    assert "mask/s" not in done.stderr  # told before anything is measured
 
 
 @pytest.mark.parametrize(
