@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from numpy.typing import NDArray
@@ -157,8 +157,21 @@ class ProjectAnnotations(Sequence[Annotation]):
         _ = self._image.info  # the store compares sizes with it
         self._change(lambda _: new, "replace all")
 
-    def extend(self, items: Iterable[Annotation], step: str = "add several") -> None:
+    def extend(
+        self,
+        items: Iterable[Annotation],
+        step: str = "add several",
+        *,
+        without: Collection[str] = (),
+        meta: Mapping[str, Any] | None = None,
+    ) -> None:
         """Add annotations in front of the others, all or none.
+
+        Args:
+            items: what is added.
+            step: what was done, for `Store.steps`.
+            without: ids of annotations that go in the same step, where they are there.
+            meta: small values that are written with them; see `Store.commit`.
 
         Raises:
             AnnotationError: something else, an id that is there, or a mask of another size.
@@ -166,7 +179,9 @@ class ProjectAnnotations(Sequence[Annotation]):
         """
         new = tuple(items)
         _ = self._image.info  # the store compares sizes with it
-        self._change(lambda present: (*present, *new), step)
+        self._change(
+            lambda present: (*(a for a in present if a.id not in without), *new), step, meta
+        )
 
     def exchange(self, changes: Mapping[str, tuple[Annotation, Annotation]]) -> set[str]:
         """Put new annotations in the place of old ones, by id; those that have changed since stay.
@@ -189,13 +204,16 @@ class ProjectAnnotations(Sequence[Annotation]):
         return done
 
     def _change(
-        self, change: Callable[[tuple[Annotation, ...]], tuple[Annotation, ...]], step: str
+        self,
+        change: Callable[[tuple[Annotation, ...]], tuple[Annotation, ...]],
+        step: str,
+        meta: Mapping[str, Any] | None = None,
     ) -> None:
         store, key = self._image.project.store, self._image.key
         for left in reversed(range(_TRIES)):
             before = store.annotations(key)
             try:
-                store.commit(key, change(before), before=before, step=step)
+                store.commit(key, change(before), before=before, step=step, meta=meta)
                 return
             except ConflictError:
                 if not left:

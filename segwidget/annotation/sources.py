@@ -63,13 +63,15 @@ def find_source(images: ImagesLike, *, column: str | None = None, recursive: boo
 
     Args:
         images: a folder's path; a list of paths, bytes, arrays or Pillow images; a mapping of names
-            to such; a pandas data frame; or a split of a Hugging Face data set.
+            to such; a pandas data frame; a split of a Hugging Face data set; or a source.
         column: of a data frame or a data set, where it has several that could be it.
         recursive: whether a folder's folders are looked into, too.
 
     Raises:
         ImageError: something else, or a folder or column that is not there.
     """
+    if isinstance(images, Source):
+        return images
     if isinstance(images, str | os.PathLike):
         return _folder(Path(images).expanduser(), recursive)
     if hasattr(images, "features") and hasattr(images, "column_names"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from typing import Any, NamedTuple, TypeAlias
 
@@ -229,6 +229,7 @@ class Store(StoreFile):
         before: Iterable[Annotation] | None = None,
         labels: LabelSet | None = None,
         step: str = "",
+        meta: Mapping[str, Any] | None = None,
     ) -> None:
         """Make an image's annotations the given ones; only what differs is written.
 
@@ -240,6 +241,7 @@ class Store(StoreFile):
             labels: the labels, where they change too. Those that annotations of other images have
                 stay, and those of `after` are added.
             step: what was done, for :meth:`steps`.
+            meta: small values by name, written with them or not at all; see :meth:`set_meta`.
 
         Raises:
             AnnotationError: an id twice, or a mask that is not of the image's size.
@@ -268,6 +270,7 @@ class Store(StoreFile):
                 store_values.check_sizes(changed, self.info(key))
             places = self._write_items(run, number, present, items, changed)
             self._write_labels_of(run, changed, labels)
+            self._write_meta(run, meta or {})
             left = {item.id for item in items}
             added = sum(item.id not in known for item in changed)
             done = Step(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
@@ -88,9 +88,8 @@ class StoreFile:
         Raises:
             StoreError: a value that JSON does not hold, or it cannot be written.
         """
-        text = store_values.json_text(name, value)
         with self._transaction() as run:
-            run("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, text))
+            self._write_meta(run, {name: value})
 
     def backup(self, path: str | PathLike[str]) -> Path:
         """Write a copy of all that is there, also while somebody works.
@@ -118,6 +117,11 @@ class StoreFile:
         return target
 
     # How it is done.
+
+    def _write_meta(self, run: Callable[..., sqlite3.Cursor], values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            text = store_values.json_text(name, value)
+            run("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, text))
 
     @contextmanager
     def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:

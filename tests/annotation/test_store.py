@@ -349,3 +349,16 @@ def test_places_increase_and_most_stay(present, places):
         assert found[1:] == [1, 2]
     else:
         assert found == places
+
+
+def test_small_values_are_written_with_annotations_or_not_at_all(store):
+    item = square()
+    store.commit("a.png", [item], meta={"engine": [1]})
+    with pytest.raises(StoreError, match="JSON"):
+        store.commit("a.png", [], meta={"engine": {1, 2}})
+    with pytest.raises(ConflictError):
+        store.commit("a.png", [], before=[], meta={"engine": [2]})
+    store.commit("a.png", [item], meta={"other": 3})  # also where no annotation changes
+    with again(store) as other:
+        assert other.annotations("a.png") == (item,)
+        assert (other.get_meta("engine"), other.get_meta("other")) == ([1], 3)
