@@ -19,7 +19,7 @@ from segwidget.widget.ahead import Ahead
 from segwidget.widget.app_parts import Controls, close_all
 from segwidget.widget.desk import Desk
 from segwidget.widget.download import Download
-from segwidget.widget.facts import DONE, Facts, Filters
+from segwidget.widget.facts import DONE, Facts, Filters, in_order
 from segwidget.widget.filmstrip import Filmstrip
 from segwidget.widget.opened import OpenedImages
 from segwidget.widget.review import Review
@@ -52,6 +52,7 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         height: likewise.
         keys: likewise.
         ahead: of how many images that come next the embeddings are computed.
+        order: keys of images that come first, in this order; the others follow in the project's.
 
     Raises:
         ModelError: no such model.
@@ -68,6 +69,7 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         height: int = 480,
         keys: Mapping[str, str | Iterable[str]] | None = None,
         ahead: int = 2,
+        order: Iterable[str] = (),
     ) -> None:
         find_checkpoint(model)
         if type(ahead) is not int or ahead < 0:
@@ -78,7 +80,8 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         self._direction, self._in_a_row, self._turned = 1, 0, False
         self._closed = self.shown = False
         self._ahead_count = ahead
-        self._facts = Facts(self._store, project.keys)
+        self._order = tuple(order)
+        self._facts = Facts(self._store, in_order(project.keys, self._order))
         self._passing: tuple[str, ...] = ()
         self._images = OpenedImages(self._open_image)
         self._thumbnails = Thumbnails(self._open_image)
@@ -216,7 +219,7 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
     def refresh(self) -> None:
         """Read all of the project anew: after an import, say, or what another notebook did."""
         self._facts.close()
-        self._facts = Facts(self._store, self.project.keys)
+        self._facts = Facts(self._store, in_order(self.project.keys, self._order))
         self._show_list()
         self._facts.read_all(self._on_facts)
         if self._key is not None and self._key in self._facts.keys:

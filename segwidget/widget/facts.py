@@ -191,6 +191,13 @@ class Facts:
         return sum(spent) / len(spent) if spent else None
 
 
+def in_order(keys: Iterable[str], first: Iterable[str]) -> tuple[str, ...]:
+    """Keys with those of `first` in front, in its order; what it has beyond them is let pass."""
+    known = dict.fromkeys(keys)
+    front = dict.fromkeys(key for key in first if key in known)
+    return tuple({**front, **known})
+
+
 def _passes(fact: Fact, filters: Filters) -> bool:
     if filters.unlabeled and fact.masks:
         return False

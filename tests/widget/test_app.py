@@ -389,3 +389,15 @@ def test_closing_the_project_closes_its_app(app, pictures):
     pictures.close()
     assert app._closed
     assert pictures.store.closed
+
+
+def test_images_come_in_a_given_order(pictures):
+    app = pictures.app(order=["c.png", "gone.png", "a.png"])
+    assert app.wait(PATIENCE)
+    assert app.keys_shown == ("c.png", "a.png", "b.png", "d.png")
+    assert app.key == "c.png"
+    app.mark_done()
+    assert app.key == "a.png"
+    app.refresh()
+    assert app.wait(PATIENCE)
+    assert app.keys_shown == ("c.png", "a.png", "b.png", "d.png")
