@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from segwidget.annotation.labels import Label, LabelSet
     from segwidget.annotation.ontology import Attribute
     from segwidget.annotation.store import Store
+    from segwidget.engine.data_engine import DataEngine
     from segwidget.inference.candidates import Candidates
     from segwidget.inference.predictor import Predictor
     from segwidget.inference.prompts import Box, MaskPrompt, Point, Polygon
@@ -29,6 +30,7 @@ __all__ = [
     "Attribute",
     "Box",
     "Candidates",
+    "DataEngine",
     "Gallery",
     "Label",
     "LabelSet",
@@ -51,6 +53,7 @@ _HOMES = {
     "Attribute": "segwidget.annotation.ontology",
     "Box": "segwidget.inference.prompts",
     "Candidates": "segwidget.inference.candidates",
+    "DataEngine": "segwidget.engine.data_engine",
     "Gallery": "segwidget.widget.gallery",
     "Label": "segwidget.annotation.labels",
     "LabelSet": "segwidget.annotation.labels",

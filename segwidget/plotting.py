@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
     from segwidget.annotation.statistics import Statistics
@@ -165,6 +166,39 @@ def overview(statistics: Statistics) -> Figure:
     return figure
 
 
+def data_engine(report: pd.DataFrame) -> Figure:
+    """The data engine's stages: masks, seconds for each, and how good they are.
+
+    Args:
+        report: `DataEngine.report()`.
+    """
+    figure = ShownFigure(figsize=(14, 3.6), layout="constrained", facecolor="white")
+    panels = (
+        ("Masks", "masks", {"masks": "all", "by_hand": "by hand"}, "{:,.0f}"),
+        (
+            "Time per mask",
+            "seconds",
+            {"seconds_per_mask": "a person's", "model_seconds": "the model's"},
+            "{:.1f}",
+        ),
+        (
+            "Proposed masks and their correction",
+            "share of masks",
+            {"above_75": "IoU > 0.75", "above_90": "IoU > 0.9"},
+            "{:.0%}",
+        ),
+    )
+    for place, (title, unit, columns, shape) in enumerate(panels, 1):
+        axes = _axes(figure.add_subplot(1, 3, place), title, "", unit)
+        values = report[list(columns)].to_numpy(float)
+        _grouped(axes, values, list(columns.values()), list(report.index), shape)
+        if place == 3:
+            axes.set_ylim(0, 1.25)
+            axes.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+    figure.get_layout_engine().set(w_pad=0.1)  # type: ignore[union-attr, call-arg]
+    return figure
+
+
 def running_median(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
     """The median of each value and those around it; near the ends, of those that are there.
 
@@ -239,6 +273,32 @@ def _bars(
         rwidth=0.9,
     )
     axes.yaxis.set_major_locator(MaxNLocator(integer=weights is None, nbins=5))
+
+
+def _grouped(
+    axes: Axes, values: NDArray[np.float64], names: list[str], groups: list[str], shape: str
+) -> None:
+    """Bars side by side, (groups, names) of them, with their numbers; NaN is none."""
+    known = values[~np.isnan(values)]
+    width = 0.36
+    for index, (name, color) in enumerate(zip(names, (BLUE, ORANGE), strict=False)):
+        at = np.arange(len(groups)) + (index - 0.5) * width
+        axes.bar(at, np.nan_to_num(values[:, index]), width * 0.92, color=color, label=name)
+        for x, value in zip(at, values[:, index], strict=True):
+            if not np.isnan(value):
+                axes.annotate(
+                    shape.format(value),
+                    (x, value),
+                    xytext=(0, 2),
+                    textcoords="offset points",
+                    ha="center",
+                    color=QUIET,
+                    fontsize=8,
+                )
+    axes.set_xticks(range(len(groups)), groups)
+    axes.set_ylim(0, (float(known.max()) if known.size and known.max() > 0 else 1.0) * 1.3)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=_STEPS))
+    axes.legend(frameon=False, loc="upper right", ncols=2, labelcolor=QUIET, fontsize=9)
 
 
 def _median_line(axes: Axes, values: NDArray[np.float64], shape: str) -> None:
