@@ -36,7 +36,8 @@ def evaluate(
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write every measurement here.")] = None,
     figures: Annotated[
-        Path | None, typer.Option(help="Write a page of figures into this folder.")
+        Path | None,
+        typer.Option(help="Write a page of figures, and one of examples, into this folder."),
     ] = None,
     proposals: Annotated[
         bool, typer.Option("--proposals", help="Also everything mode's average recall.")
@@ -107,11 +108,15 @@ def evaluate(
         }
         write_json(json, written)
     if figures is not None:
+        from segwidget.evaluation.examples import examples
         from segwidget.evaluation.figures import page, save
 
         drawing = page(reports, rows[0] if rows else (), recalls, contours)
-        for path in save(drawing, figures, "evaluation"):
-            typer.echo(f"Written: {path}", err=True)
+        pages = {"evaluation": drawing}
+        for number, (segmenter, report) in enumerate(zip(segmenters, reports, strict=True), 1):
+            pages[f"examples-{number}"] = examples(segmenter, report, drawn)
+        for name, drawing in pages.items():
+            typer.echo(f"Written: {save(drawing, figures, name)}", err=True)
 
 
 def _check_places(json: Path | None, figures: Path | None) -> None:

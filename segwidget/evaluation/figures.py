@@ -100,23 +100,22 @@ def page(
     return figure
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write a figure as PNG and PDF; the folder is made.
+def save(figure: Figure, folder: Path, name: str) -> Path:
+    """Write a figure as PNG; the folder is made.
 
     Raises:
         StoreError: the place cannot be written.
     """
-    paths = [folder / f"{name}.png", folder / f"{name}.pdf"]
+    path = folder / f"{name}.png"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path in paths:
-            figure.savefig(path, dpi=110)
+        figure.savefig(path, dpi=110)
     except OSError as error:
         raise StoreError(
             f"The figures cannot be written to {str(folder)!r}: {error.strerror or error}. Pass "
             "another folder with --figures."
         ) from error
-    return paths
+    return path
 
 
 def click_curves(reports: Sequence[Report], axes: Axes) -> None:

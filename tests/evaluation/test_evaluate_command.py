@@ -147,7 +147,8 @@ def test_two_models_side_by_side(shards, weights, tmp_path):
     assert done.exit_code == 0, done.output
     assert "| random$_1.safetensors − random$_0.safetensors | 1 click |" in done.stdout
     assert "| all, mean of sets | 2 | 2 |" in done.stdout
-    assert {path.name for path in figures.iterdir()} == {"evaluation.png", "evaluation.pdf"}
+    names = {path.name for path in figures.iterdir()}
+    assert names == {"evaluation.png", "examples-1.png", "examples-2.png"}
     with PILImage.open(figures / "evaluation.png") as page:
         assert min(page.size) > 800
         assert len(page.convert("RGB").resize((400, 400)).getcolors(1 << 20)) > 20
