@@ -122,8 +122,8 @@ def click_curves(reports: Sequence[Report], axes: Axes) -> None:
     """Mean IoU click by click, with its interval; the oracle's choice and the box beside it."""
     style(axes, "Clicks", "clicks", f"mean IoU ({_over(reports)})")
     counts = range(1, CLICKS[-1] + 1)
-    for report, color in zip(reports, COLORS, strict=False):
-        groups = _groups(report)
+    for i, report in enumerate(reports):
+        groups, color = _groups(report), COLORS[i % len(COLORS)]
         means = [mean_of(groups, lambda m, n=n: m.after(n)) for n in counts]  # type: ignore[misc]
         axes.plot(
             counts, [m.value for m in means], "-o", color=color, ms=4, label=_text(report.segmenter)
@@ -132,8 +132,9 @@ def click_curves(reports: Sequence[Report], axes: Axes) -> None:
             counts, [m.low for m in means], [m.high for m in means], color=color, alpha=0.15, lw=0
         )
         best, box = (mean_of(groups, MEASURES[name]) for name in (BEST_OF_THREE, BOX))
-        axes.errorbar(1, best.value, _error(best), fmt="^", color=color, ms=7)
-        axes.errorbar(CLICKS[-1] + 1, box.value, _error(box), fmt="s", color=color, ms=6)
+        beside = 0.2 * (i - (len(reports) - 1) / 2)
+        axes.errorbar(1 + beside, best.value, _error(best), fmt="^", color=color, ms=7)
+        axes.errorbar(CLICKS[-1] + 1 + beside, box.value, _error(box), fmt="s", color=color, ms=6)
     axes.plot([], [], "^", color=QUIET, label="best of 3 after one click")
     axes.plot([], [], "s", color=QUIET, label="box")
     axes.set_xticks([*counts, CLICKS[-1] + 1], [*map(str, counts), "box"])
@@ -202,15 +203,16 @@ def size_curves(reports: Sequence[Report], axes: Axes) -> None:
     style(axes, "By size", "share of the image", "mean IoU")
     bounds = [0, 0.003, 0.01, 0.03, 0.1, 1]
     names = ["< 0.3 %", "– 1 %", "– 3 %", "– 10 %", "more"]
-    for report, color in zip(reports, COLORS, strict=False):
+    for i, report in enumerate(reports):
+        color = COLORS[i % len(COLORS)]
         for name, shape in ((BOX, "--s"), (clicks_name(1), "-o")):
             bins = np.digitize([m.share for m in report.measurements], bounds[1:-1])
             chosen = [
-                [m for m, which in zip(report.measurements, bins, strict=True) if which == i]
-                for i in range(len(names))
+                [m for m, which in zip(report.measurements, bins, strict=True) if which == n]
+                for n in range(len(names))
             ]
-            places = [i for i, some in enumerate(chosen) if some]
-            means = [mean_of([chosen[i]], MEASURES[name]) for i in places]
+            places = [n for n, some in enumerate(chosen) if some]
+            means = [mean_of([chosen[n]], MEASURES[name]) for n in places]
             axes.errorbar(
                 places,
                 [mean.value for mean in means],
@@ -314,6 +316,7 @@ def difference_bars(rows: Sequence[Difference], measure: str, axes: Axes) -> Non
     style(axes, f"Difference, {measure}", "", "")
     _points(axes, [row.means[measure] for row in rows], 0, 1, INK)
     axes.axvline(0, color=QUIET, lw=1)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
     _set_axis(axes, [row.name for row in rows])
 
 
