@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PILImage
+from scipy import ndimage
 from tqdm.auto import tqdm
 
 from segwidget.annotation.annotation import Annotation, Annotations
@@ -127,27 +128,16 @@ def masks_of(pixels: NDArray[Any], ignore: Iterable[int] = (0,)) -> dict[int, Rl
         pixels: (H, W), whole numbers.
         ignore: values that are no mask.
     """
-    height, width = pixels.shape
+    size = (pixels.shape[0], pixels.shape[1])
     values, inverse = np.unique(pixels, return_inverse=True)
-    inverse = inverse.reshape(pixels.shape)
-    # Bounds of each value in two passes, so that each mask is cut out of its own box.
-    rows, columns = np.full((2, len(values)), height), np.full((2, len(values)), width)
-    rows[1] = columns[1] = -1
-    for y, row in enumerate(inverse):
-        here = np.unique(row)
-        rows[0, here] = np.minimum(rows[0, here], y)
-        rows[1, here] = y
-    for x, column in enumerate(np.ascontiguousarray(inverse.T)):
-        here = np.unique(column)
-        columns[0, here] = np.minimum(columns[0, here], x)
-        columns[1, here] = x
+    places = inverse.reshape(size) + 1
     skipped = set(ignore)
     found = {}
-    for place, value in enumerate(values.tolist()):
+    boxes: Any = ndimage.find_objects(places)
+    for place, (value, box) in enumerate(zip(values.tolist(), boxes, strict=True), start=1):
         if value not in skipped:
-            (y0, y1), (x0, x1) = rows[:, place], columns[:, place]
-            box = inverse[y0 : y1 + 1, x0 : x1 + 1] == place
-            found[value] = Rle.encode_box(box, (int(x0), int(y0)), (height, width))
+            corner = (box[1].start, box[0].start)
+            found[value] = Rle.encode_box(places[box] == place, corner, size)
     return found
 
 
