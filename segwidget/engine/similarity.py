@@ -2,7 +2,8 @@
 
 "Segment Anything", appendix D ("Probing the latent space of SAM"): the image embedding, averaged
 over a mask, tells what the mask shows, although the model never saw a label. Here the embedding is
-that of the whole image, which is there anyway, and not one of a crop.
+that of the whole image, which is there anyway, and not one of a crop. Beside it stands how it
+differs from what lies around the mask: of a cell and its nucleus, most pixels are the same.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PILImage
+from scipy.ndimage import maximum_filter
 
 from segwidget.inference.predictor import Predictor
 from segwidget.inference.rle import Rle
 
+AROUND = 7  # cells of the embedding, 3 to each side
 NEAREST = 3  # confirmed masks of a label that speak for it, at most
 # How far, 1 - cosine, nine in ten of a label's masks are from those of other images at most; a
 # model's masks are less exact than a person's, so that some times that distance is allowed.
@@ -52,7 +55,8 @@ def mask_vectors(predictor: Predictor, rles: Sequence[Rle]) -> tuple[Vectors, Ve
         rles: masks of the image's size.
 
     Returns:
-        (N, C) float32, a row for each mask, and (C,) that of the whole image.
+        (N, 2, C) float32: of each mask the mean inside, and that less the mean just around it; and
+        (C,) the mean of the whole image.
 
     Raises:
         PromptError: the predictor has no image.
@@ -61,12 +65,16 @@ def mask_vectors(predictor: Predictor, rles: Sequence[Rle]) -> tuple[Vectors, Ve
     frame, side = predictor.frame, embedding.shape[-1]
     width, height = (max(1, round(n * side / frame.input_size)) for n in frame.resized)
     seen = embedding[:, :height, :width].reshape(len(embedding), -1)
-    weights = np.empty((len(rles), height * width), np.float32)
-    for row, rle in zip(weights, rles, strict=True):
+    weights = np.empty((len(rles), 2, height * width), np.float32)
+    for (inside, around), rle in zip(weights, rles, strict=True):
         mask = PILImage.fromarray(rle.decode().astype(np.float32))
-        row[:] = np.asarray(mask.resize((width, height), PILImage.Resampling.BOX)).ravel()
-        row /= max(float(row.sum()), 1e-6)
-    return weights @ seen.T, seen.mean(axis=1)
+        covered = np.asarray(mask.resize((width, height), PILImage.Resampling.BOX))
+        inside[:] = covered.ravel()
+        around[:] = (maximum_filter(covered, AROUND) - covered).ravel()
+    weights /= np.maximum(weights.sum(axis=-1, keepdims=True), 1e-6)
+    vectors = weights @ seen.T
+    vectors[:, 1] = vectors[:, 0] - vectors[:, 1]
+    return vectors, seen.mean(axis=1)
 
 
 class Neighbors:
@@ -74,7 +82,7 @@ class Neighbors:
 
     Args:
         labels: N of them, `REFUSED` for masks that were taken off.
-        vectors: (N, C) of `mask_vectors`.
+        vectors: (N, 2, C) of `mask_vectors`.
         images: N keys of the images that the masks are of.
         middle: (C,) what is common to all images, and is taken away before vectors are compared.
         threshold: the similarity at which a guess is trusted; None measures it for each label, by
@@ -100,7 +108,7 @@ class Neighbors:
         }
 
     def guess(self, vectors: Vectors) -> list[Guess]:
-        """The label of each of (M, C) vectors of `mask_vectors`."""
+        """The label of each of (M, 2, C) vectors of `mask_vectors`."""
         if not len(vectors):
             return []
         cosines = self._normal(vectors) @ self._vectors.T
@@ -118,9 +126,11 @@ class Neighbors:
         return guesses
 
     def _normal(self, vectors: Vectors) -> Vectors:
-        centered = vectors - self._middle
+        """Both parts at length 1, and all at length 1, so that products are cosines."""
+        centered = vectors - np.stack([self._middle, np.zeros_like(self._middle)])
         lengths = np.linalg.norm(centered, axis=-1, keepdims=True)
-        normal: Vectors = centered / np.maximum(lengths, 1e-6)
+        parts = centered / np.maximum(lengths, 1e-6)
+        normal: Vectors = parts.reshape(len(parts), -1) / np.float32(np.sqrt(2))
         return normal
 
     def _measured(self, label: int, groups: NDArray[np.object_]) -> float:

@@ -86,7 +86,8 @@ class Colors:
     def vectors(self, rles):
         pixels = self.image.pixels.astype(np.float32)
         means = [pixels[rle.decode()].mean(axis=0) for rle in rles]
-        return np.array(means, np.float32), pixels.mean(axis=(0, 1))
+        middle = pixels.mean(axis=(0, 1))
+        return np.array([[mean, mean - middle] for mean in means], np.float32), middle
 
     def everything(self, image, **options):
         self.set_image(image)
