@@ -36,11 +36,14 @@ from segwidget.widget.parts import PartsWidget
 from segwidget.widget.saving import Saving, changed_pixels
 from segwidget.widget.snapshot import SnapshotWidget
 from segwidget.widget.tiles import TilesWidget
+from segwidget.widget.truth import TruthWidget
+from segwidget.widget.truth_source import truth_of
 
 STATIC = Path(__file__).parents[1] / "static"
 
 
 class Segmenter(
+    TruthWidget,
     SnapshotWidget,
     HtmlWidget,
     TilesWidget,
@@ -81,14 +84,16 @@ class Segmenter(
             the disk before the cell shows it, and one that cannot be saved is taken back. What the
             store has of the image, and its labels, are there from the start.
         key: of the image in the store; by default its name.
+        truth: the masks as they should be, to be compared with each answer; whatever can be set as
+            ``truth``.
 
     Raises:
         ImageError: the image cannot be opened.
         SettingError: keys that cannot be given.
         ModelError: no such model.
         LabelError: labels that cannot be used.
-        AnnotationError: annotations of another image's size, or something else; or annotations and
-            a store.
+        AnnotationError: annotations or a truth of another image's size, or something else; or
+            annotations and a store.
         StoreError: the store cannot be opened, read or written.
     """
 
@@ -110,9 +115,11 @@ class Segmenter(
         keys: Mapping[str, str | Iterable[str]] | None = None,
         store: Store | str | Path | None = None,
         key: str | None = None,
+        truth: Any = None,
     ) -> None:
         self.keymap = keys
         opened = open_image(image)
+        truth = None if truth is None else truth_of(truth, opened)
         given = () if annotations is None else checks.listed("list", annotations)
         saving = None
         if store is not None:
@@ -130,6 +137,7 @@ class Segmenter(
             self.made_in: CellRun | None = current_cell_run()
             computing = Computing(device, precision)
             super().__init__(Start(opened, session, model, computing, height, saving))
+            self.truth = truth
         except BaseException:
             if saving is not None:
                 saving.close()
