@@ -8,19 +8,24 @@ only where the comparison says that it is better. What is adopted is a small fil
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segwidget.annotation import checks
 from segwidget.engine.records import confirmed
-from segwidget.errors import CheckpointError, ImageError, SettingError
+from segwidget.errors import CheckpointError, SettingError
+from segwidget.inference.models import DELTA_SUFFIX
 
 if TYPE_CHECKING:
     from segwidget.annotation.project import BaseProject
     from segwidget.evaluation.comparison import Comparison
     from segwidget.inference.predictor import Predictor
+    from segwidget.training.dataset import TrainingImage
+    from segwidget.training.finetune import Part
 
 FEWEST = 4  # images: to learn from, to stop by, and to compare on
 _ADOPTED = "data engine: adopted model"
@@ -92,7 +97,7 @@ def improve(
     present: Predictor,
     name: str,
     *,
-    part: str = "decoder",
+    part: Part = "decoder",
     held_out: float = 0.2,
     seed: int = 0,
     labels: Iterable[str] | None = None,
@@ -113,33 +118,37 @@ def improve(
         **options: see `finetune`.
     """
     from segwidget.evaluation.comparison import compare
-    from segwidget.inference.delta import save_delta
     from segwidget.training.dataset import FineTuneDataset
     from segwidget.training.finetune import finetune
 
     share: Any = held_out
     if not isinstance(share, int | float) or not 0 < share < 1:
         raise SettingError(f"held_out is {held_out!r}; expected a share between 0 and 1.")
-    records = _records(project, None if labels is None else frozenset(labels))
-    if len(records) < FEWEST:
-        few = f"{len(records)} image{'' if len(records) == 1 else 's'}"
+    wanted = {labels} if isinstance(labels, str) else labels
+    images = _confirmed_images(project, None if wanted is None else frozenset(wanted))
+    if len(images) < FEWEST:
+        few = f"{len(images)} image{'' if len(images) == 1 else 's'}"
         reason = (
             f"{few} with confirmed masks are too few to learn from and to compare on; expected at "
             f"least {FEWEST}. Finish more images."
         )
         return _note(project, present, Improvement(False, reason, 0, 0, 0))
-    rest, test = FineTuneDataset.from_records(records).split(held_out, seed=seed)
+    rest, test = FineTuneDataset(images).split(held_out, seed=seed)
     learn, stop = rest.split(held_out, seed=seed)
+    # After a kill, training goes on; for other masks or another model it begins anew.
+    run = _digest(base.model.sha256, part, share, seed, images)
+    unfinished = _beside(project, f"{_stem(project)}-{run}.training.safetensors")
+    options = {"resume": unfinished, **options}
     tuned = finetune(base, learn, held_out=stop, part=part, seed=seed, **options)
-    comparison = compare(present, tuned.model, test)
+    comparison = compare(present, tuned.model, test, progress=options.get("progress", True))
+    unfinished.unlink(missing_ok=True)
     before, after = comparison.mean_before, comparison.mean_after
     told = "; ".join(f"{how} {before[how]:.3f} → {after[how]:.3f}" for how in after)
     counts = len(learn.images), len(test.images), len(learn)
     if not comparison.better:
         reason = f"The new model is not surely better on images that it has not seen ({told})."
         return _note(project, present, Improvement(False, reason, *counts, None, comparison))
-    path = _beside(project, f"{Path(project.store.path).stem}-{_number(project)}.delta.safetensors")
-    save_delta(tuned, path)
+    path = _save(project, base, tuned)
     project.store.set_meta(
         _ADOPTED, {"base": name, "file": path.name, "checkpoint": tuned.model.model.sha256}
     )
@@ -147,22 +156,41 @@ def improve(
     return _note(project, present, Improvement(True, reason, *counts, path, comparison))
 
 
-def _records(project: BaseProject, labels: frozenset[str] | None) -> list[Any]:
-    from segwidget.training.dataset import Record
+def _save(project: BaseProject, base: Predictor, tuned: Any) -> Path:
+    """Write the new model beside the store, so that it can be loaded from there.
 
-    records = []
+    Raises:
+        CheckpointError: it cannot be loaded again, since its base is out of reach.
+        StoreError: it cannot be written.
+    """
+    from segwidget.inference.delta import save_delta
+    from segwidget.inference.models import load_model
+
+    path = _beside(project, f"{_stem(project)}-{_number(project)}{DELTA_SUFFIX}")
+    save_delta(tuned, path)
+    try:
+        load_model(path, base.model.device)
+    except CheckpointError:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _confirmed_images(project: BaseProject, labels: frozenset[str] | None) -> list[TrainingImage]:
+    """Images with masks that people stand for; none is opened yet."""
+    from segwidget.annotation.formats.shards import ShardMask
+    from segwidget.training.dataset import TrainingImage
+
+    images = []
     for key in project.store.counts():
-        if key not in project:
+        if key not in project or key in project.problems:  # what is gone teaches nothing
             continue
-        masks = [a.mask for a in confirmed(project, key) if labels is None or a.label in labels]
-        if not masks:
-            continue
-        try:
-            image = project.open(key)
-        except ImageError:  # an image that is gone teaches nothing
-            continue
-        records.append(Record(image, masks, key))
-    return records
+        masks = tuple(
+            ShardMask(a.rle) for a in confirmed(project, key) if labels is None or a.label in labels
+        )
+        if masks:
+            images.append(TrainingImage(key, masks, partial(project.open, key)))
+    return images
 
 
 def _note(project: BaseProject, present: Predictor, done: Improvement) -> Improvement:
@@ -184,9 +212,23 @@ def _note(project: BaseProject, present: Predictor, done: Improvement) -> Improv
 def _number(project: BaseProject) -> int:
     """Of the next file: one that is used by no earlier model."""
     number = 1 + len(history(project))
-    while _beside(project, f"{Path(project.store.path).stem}-{number}.delta.safetensors").exists():
+    while _beside(project, f"{_stem(project)}-{number}{DELTA_SUFFIX}").exists():
         number += 1
     return number
+
+
+def _digest(
+    checkpoint: str, part: str, share: float, seed: int, images: Iterable[TrainingImage]
+) -> str:
+    """The same for the same training, 12 hex digits."""
+    parts = [checkpoint, part, repr(share), repr(seed)]
+    for image in images:
+        parts += [image.name, *(mask.rle.counts for mask in image.masks)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def _stem(project: BaseProject) -> str:
+    return Path(project.store.path).stem
 
 
 def _beside(project: BaseProject, name: str) -> Path:

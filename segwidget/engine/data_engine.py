@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from segwidget.annotation.project import BaseProject
     from segwidget.inference.everything import EverythingSettings
     from segwidget.inference.network import Precision
+    from segwidget.training.finetune import Part
 
 
 class DataEngine:
@@ -93,7 +94,7 @@ class DataEngine:
 
     def improve(
         self,
-        part: str = "decoder",
+        part: Part = "decoder",
         *,
         held_out: float = 0.2,
         seed: int = 0,
@@ -113,7 +114,8 @@ class DataEngine:
                 training is stopped.
             seed: of the division and the training.
             labels: learn from masks of these labels only.
-            **options: see `segwidget.training.finetune.finetune`, such as `epochs`.
+            **options: see `segwidget.training.finetune.finetune`, such as `epochs`. After a kill,
+                the same call goes on with the training.
 
         Returns:
             Whether it was adopted, and why; too few images are a reason, too.
@@ -121,6 +123,8 @@ class DataEngine:
         Raises:
             SettingError: numbers that cannot be.
             ModelError: a model that cannot be trained.
+            CheckpointError: the model that it began with is a file of one's own, which has to lie
+                beside the store.
             StoreError: the new model cannot be written; the old one stays.
         """
         present = self.predictor

@@ -1,7 +1,6 @@
 """A model is adopted where it is better, and the reason is told where it is not."""
 
-import sys
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -39,37 +38,19 @@ def finished(project):
     return project
 
 
-class Dataset:
-    """A data set's stand-in, divided by image."""
-
-    def __init__(self, records):
-        self.images = list(records)
-
-    @classmethod
-    def from_records(cls, records):
-        return cls(records)
-
-    def __len__(self):
-        return sum(len(record.masks) for record in self.images)
-
-    def split(self, held_out, seed=0):
-        order = np.random.default_rng(seed).permutation(len(self.images))
-        count = max(1, round(held_out * len(self.images)))
-        chosen = [self.images[i] for i in order]
-        return Dataset(chosen[count:]), Dataset(chosen[:count])
-
-
 @pytest.fixture
 def training(monkeypatch):
     """Training's stand-in: it says whether the new model is better, and notes what it is given."""
-    seen = SimpleNamespace(better=True, learnt=None, stopped=None, compared=None, models=None)
+    seen = SimpleNamespace(better=True, learnt=None, load=lambda: None)
 
     def finetune(model, dataset, *, held_out, part, seed, **options):
         seen.learnt, seen.stopped, seen.base = dataset, held_out, model
         seen.options = {"part": part, "seed": seed, **options}
+        seen.resume = seen.options.pop("resume")
+        seen.resume.touch()
         return SimpleNamespace(model=SimpleNamespace(model=SimpleNamespace(sha256="ee" * 32)))
 
-    def compare(before, after, held_out):
+    def compare(before, after, held_out, *, progress):
         seen.compared, seen.models = held_out, (before, after)
         return SimpleNamespace(
             better=seen.better,
@@ -77,28 +58,19 @@ def training(monkeypatch):
             mean_after={"1 click": 0.7 if seen.better else 0.45},
         )
 
-    names = {
-        "segwidget.training.dataset": {
-            "FineTuneDataset": Dataset,
-            "Record": lambda image, masks, name: SimpleNamespace(
-                image=image, masks=masks, name=name
-            ),
-        },
-        "segwidget.training.finetune": {"finetune": finetune},
-        "segwidget.evaluation.comparison": {"compare": compare},
-        "segwidget.inference.delta": {"save_delta": lambda _, path: path.write_bytes(b"delta")},
-    }
-    for name, values in names.items():
-        module = ModuleType(name)
-        vars(module).update(values)
-        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr("segwidget.training.finetune.finetune", finetune)
+    monkeypatch.setattr("segwidget.evaluation.comparison.compare", compare)
+    monkeypatch.setattr(
+        "segwidget.inference.delta.save_delta", lambda _, path: path.write_bytes(b"delta")
+    )
+    monkeypatch.setattr("segwidget.inference.models.load_model", lambda *_: seen.load())
     monkeypatch.setattr(
         DataEngine, "_load", lambda _, model: SimpleNamespace(name=str(model), model=MODEL)
     )
     return seen
 
 
-MODEL = SimpleNamespace(sha256="c0" * 32)
+MODEL = SimpleNamespace(sha256="c0" * 32, device="cpu")
 
 
 def test_a_better_model_is_adopted_and_used_from_then_on(finished, training):
@@ -224,3 +196,30 @@ def test_what_people_stand_for(project):
     }
     image.status = "rejected"
     assert confirmed(project, image.key) == ()
+
+
+def test_training_goes_on_after_a_kill_and_begins_anew_for_other_masks(finished, training):
+    engine = DataEngine(finished)
+    engine.improve()
+    first = training.resume
+    assert first.parent == finished.store.path.parent
+    assert not first.exists()  # it came to an end
+    engine.improve()
+    assert training.resume == first
+    engine.improve(part="all")
+    assert training.resume != first
+    finished[0].annotations.add(block(15), label="car")
+    engine.improve()
+    assert training.resume != first
+
+
+def test_a_model_that_cannot_be_loaded_again_is_not_adopted(finished, training):
+    def load():
+        raise CheckpointError("its base is not here")
+
+    training.load = load
+    engine = DataEngine(finished)
+    with pytest.raises(CheckpointError, match="base"):
+        engine.improve()
+    assert list(finished.store.path.parent.glob("*.delta.*")) == []
+    assert DataEngine(finished).model == "embedded"
