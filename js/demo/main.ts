@@ -1,8 +1,9 @@
 // The demo page: the front end with a kernel that lives in the page.
 //   ?gray  ?region=100,80,700,520  ?look=outline  ?color_by=object  ?opacity=0.6  ?protect  ?keys={"keep":["q"]}
-//   ?theme=dark  ?width=400  ?size=4000x3000  ?objects=1000  ?proposals=1000  ?delay=80  ?state=empty|notice|info|loading|failed
+//   ?theme=dark  ?width=400  ?size=4000x3000  ?objects=1000  ?proposals=1000  ?delay=80  ?truth  ?state=empty|notice|info|loading|failed
 import { encodeMask } from "../src/codecs/rle";
 import { FakeKernel } from "../src/host/fake_kernel";
+import { tellTruth } from "../src/host/fake_truth";
 import type { AnnotationTrait, AppearanceTrait, BoxTuple } from "../src/host/traits";
 import { mountSegmenter } from "../src/mount";
 import { drawPicture } from "./picture";
@@ -87,6 +88,7 @@ kernel.push({
     color_by: (wish.get("color_by") ?? "label") as AppearanceTrait["color_by"],
   },
 });
+if (wish.has("truth")) tellTruth(kernel, manyObjects(3)[1]!.rle);
 const status = kernel.get("status");
 switch (wish.get("state")) {
   case "empty":

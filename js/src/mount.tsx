@@ -8,6 +8,7 @@ import type { Host } from "./host/host";
 import { createActions } from "./state/actions";
 import { announceChanges } from "./state/announce";
 import { announceModels } from "./state/models";
+import { announceTruth } from "./state/truth";
 import { createHoverPreview } from "./state/hover";
 import { createStore } from "./state/store";
 import { resetThreshold } from "./state/threshold";
@@ -41,6 +42,7 @@ export function mountSegmenter(host: Host, element: HTMLElement, answering?: Eng
   const stops = [
     announceChanges(store, view),
     announceModels(store, view),
+    announceTruth(store, view),
     resetThreshold(store, view),
     effect(() => {
       // What automation waits for: the kernel knows what the page shows.

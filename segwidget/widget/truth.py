@@ -266,6 +266,6 @@ def _scores(
     return {"request": request, "masks": masks, "iou": ious or [], "curve": list(curve)}
 
 
-def _raw(rle: Rle) -> dict[str, Any]:
+def _raw(rle: Rle) -> Any:
     """What pycocotools takes."""
     return {"size": list(rle.size), "counts": rle.counts.encode("ascii")}

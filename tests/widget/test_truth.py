@@ -1,4 +1,4 @@
-"""Answers beside the truth: from whatever it is given in, after every prompt, and never in the way."""
+"""Answers beside the truth: whatever it is given in, after every prompt, never in the way."""
 
 import json
 

@@ -17,6 +17,7 @@ const WHITE = "#ffffff";
 const ACCENT = "#2b62d9";
 const BAND = "rgba(88, 140, 255, 0.26)";
 const OUTSIDE = "rgba(10, 12, 16, 0.5)";
+const TRUTH = "#ffd400";
 const RING_RADIUS = 26;
 
 /** Strokes the present path twice, so that it shows on any ground. */
@@ -104,6 +105,23 @@ export function drawSelected(frame: Frame, shape: Shape): void {
   context.strokeStyle = WHITE;
   context.lineWidth = 1.5 * unit;
   context.setLineDash([5 * unit, 5 * unit]);
+  context.stroke(shape.path);
+  context.setLineDash([]);
+}
+
+/** The ground truth: a dotted line in a color that no label has by default, and nothing inside. */
+export function drawTruth(frame: Frame, shape: Shape): void {
+  const { context, view } = frame;
+  inImage(frame);
+  const unit = 1 / view.scale;
+  context.lineJoin = "round";
+  context.lineCap = "butt";
+  context.strokeStyle = DARK;
+  context.lineWidth = 4 * unit;
+  context.stroke(shape.path);
+  context.strokeStyle = TRUTH;
+  context.lineWidth = 2 * unit;
+  context.setLineDash([6 * unit, 3 * unit]);
   context.stroke(shape.path);
   context.setLineDash([]);
 }
@@ -292,7 +310,7 @@ export function createOverlays(
     signals: [
       view.selected, brushSpot, store.region, store.appearance, tools.tool, tools.tolerance,
       tools.radius, tools.drawing, tools.stroke, tools.strokes, tools.boxes, tools.crosshair,
-      tools.corner, tools.longPress,
+      tools.corner, tools.longPress, view.truthOutline, store.truth_target,
     ],
     paintRegion(frame, image) {
       const region = store.region.peek();
@@ -312,6 +330,8 @@ export function createOverlays(
       if (selected) drawSelected(frame, shapes.shape(selected, image));
     },
     paintAreas(frame) {
+      const target = view.truthOutline.peek() ? store.truth_target.peek() : null;
+      if (target) drawTruth(frame, maskShape(target));
       const [first] = store.prompts.peek();
       const derived = store.shown.peek()?.derived ?? [];
       if (first && (first.type === "polygon" || first.type === "mask")) drawArea(frame, first, derived);

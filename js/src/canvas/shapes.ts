@@ -52,10 +52,10 @@ export function candidateShape(
   return shape;
 }
 
-const promptShapes = new WeakMap<MaskPrompt, Shape>();
+const promptShapes = new WeakMap<Pick<MaskPrompt, "rle">, Shape>();
 
-/** The outline of a mask prompt, made once. */
-export function maskShape(prompt: MaskPrompt): Shape {
+/** The outline of a mask prompt or of the truth, made once. */
+export function maskShape(prompt: Pick<MaskPrompt, "rle">): Shape {
   let shape = promptShapes.get(prompt);
   if (!shape) {
     const runs = decodeRle(prompt.rle.size, prompt.rle.counts);

@@ -152,6 +152,27 @@ export interface InsightTrait {
   message?: string;
 }
 
+/** The mask of the ground truth that the draft is compared with. */
+export interface TruthTargetTrait {
+  index: number;
+  id: string;
+  label: string;
+  box: BoxTuple;
+  area: number;
+  rle: RleTrait;
+}
+
+export interface TruthScoresTrait {
+  /** The request whose answer they speak of; empty without a draft. */
+  request: string;
+  /** How many masks the ground truth has. */
+  masks: number;
+  /** True IoU of each candidate with the target; 0 where there is none. */
+  iou: number[];
+  /** `[prompts, true IoU, predicted IoU]` of the draft's answers, in order. */
+  curve: [number, number, number][];
+}
+
 export interface LabelTrait {
   name: string;
   color: string;
@@ -290,6 +311,9 @@ export interface Traits {
   /** Keys that Python has given to verbs. */
   keymap: Record<string, string[]>;
   insight: InsightTrait | null;
+  truth_target: TruthTargetTrait | null;
+  /** Null where nobody has told the truth. */
+  truth_scores: TruthScoresTrait | null;
 }
 
 /** What stands in for a trait that the kernel has not set. */
@@ -319,6 +343,8 @@ export const DEFAULT_TRAITS: Traits = {
   appearance: { opacity: 0.3, show: "both", color_by: "label" },
   keymap: {},
   insight: null,
+  truth_target: null,
+  truth_scores: null,
 };
 
 /** Custom messages from browser to kernel. Their whole effect comes back through traits. */

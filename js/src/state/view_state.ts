@@ -52,6 +52,8 @@ export interface ViewState {
   /** The tray's drawer with the teaching views, and which of them is in front. */
   readonly drawerOpen: Signal<boolean>;
   readonly drawerTab: Signal<DrawerTab>;
+  /** The ground truth's outline lies over the picture. */
+  readonly truthOutline: Signal<boolean>;
   readonly localNotice: Signal<NoticeTrait | null>;
   readonly lastAnswer: Signal<AnswerTime | null>;
   /** What the live region says. */
@@ -85,6 +87,7 @@ export function createViewState(store: Store): ViewState {
     modelsOpen: signal(false),
     drawerOpen: signal(false),
     drawerTab: signal<DrawerTab>("scores"),
+    truthOutline: signal(false),
     localNotice: signal<NoticeTrait | null>(null),
     lastAnswer: signal<AnswerTime | null>(null),
     announcement: signal(""),

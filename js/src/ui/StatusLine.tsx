@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 import { useWidget } from "./context";
 import { formatMs } from "./format";
 import { DownloadLine, ModelButton } from "./ModelButton";
+import { TrueIou } from "./Truth";
 
 const WORDS: Record<string, string> = {
   loading: "Loading the model",
@@ -79,6 +80,7 @@ export function StatusLine(): JSX.Element {
           {image.width} × {image.height}
         </span>
       )}
+      <TrueIou />
       <Answer />
       <Pending />
       <span class="sw-spring" />

@@ -9,6 +9,7 @@ import { Drawer } from "./Drawer";
 import { CandidatesIcon } from "./icons";
 import { LevelChoice } from "./LevelChoice";
 import { ThresholdSlider } from "./ThresholdSlider";
+import { Truth } from "./Truth";
 
 function Placeholder(): JSX.Element {
   const { store } = useWidget();
@@ -122,6 +123,7 @@ export function Tray(): JSX.Element {
           Discard
         </Button>
       </div>
+      <Truth />
       <Drawer />
     </section>
   );
