@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.formats import registry
@@ -107,7 +108,7 @@ def _require_size(size: tuple[int, ...], index: int, info: ImageInfo) -> None:
         )
 
 
-def _from_array(array: NDArray[Any], info: ImageInfo) -> Iterable[NDArray[Any]]:
+def _from_array(array: NDArray[Any], info: ImageInfo) -> Iterable[Any]:
     """The masks of a stack, or of a label map."""
     if array.dtype != np.bool_ and array.dtype.kind not in "iu":
         raise AnnotationError(f"The truth is an array of {array.dtype}; {_EXPECTED}.")
@@ -120,11 +121,19 @@ def _from_array(array: NDArray[Any], info: ImageInfo) -> Iterable[NDArray[Any]]:
     _require_size(array.shape, 0, info)
     if array.dtype == np.bool_:
         return [array]
-    values = np.unique(array)
-    values = values[values != 0]
-    if len(values) > MAX_MASKS:
-        raise _too_many(len(values))
-    return (array == value for value in values)
+    values, places = np.unique(array, return_inverse=True)
+    count = np.count_nonzero(values)
+    if count > MAX_MASKS:
+        raise _too_many(count)
+    return _regions(values, places.reshape(array.shape) + 1)
+
+
+def _regions(values: NDArray[Any], places: NDArray[np.intp]) -> Iterable[Rle]:
+    """Each value of a label map but 0 as a mask; looked at where it lies, not in the whole."""
+    for number, (value, box) in enumerate(zip(values, find_objects(places), strict=True), 1):
+        if value != 0:
+            corner = box[1].start, box[0].start
+            yield Rle.encode_box(places[box] == number, corner, places.shape)
 
 
 def _read(path: Path, info: ImageInfo) -> Iterable[Annotation]:
