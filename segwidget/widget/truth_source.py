@@ -122,7 +122,7 @@ def _from_array(array: NDArray[Any], info: ImageInfo) -> Iterable[Any]:
     if array.dtype == np.bool_:
         return [array]
     values, places = np.unique(array, return_inverse=True)
-    count = np.count_nonzero(values)
+    count = int(np.count_nonzero(values))
     if count > MAX_MASKS:
         raise _too_many(count)
     return _regions(values, places.reshape(array.shape) + 1)
