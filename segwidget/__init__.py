@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from segwidget.annotation.ontology import Attribute
     from segwidget.annotation.store import Store
     from segwidget.engine.data_engine import DataEngine
+    from segwidget.evaluation.comparison import compare
     from segwidget.inference.candidates import Candidates
+    from segwidget.inference.delta import save_delta
     from segwidget.inference.predictor import Predictor
     from segwidget.inference.prompts import Box, MaskPrompt, Point, Polygon
     from segwidget.media.image import open_image
+    from segwidget.training.dataset import FineTuneDataset
+    from segwidget.training.finetune import finetune
     from segwidget.widget.gallery import Gallery
     from segwidget.widget.project import Project
     from segwidget.widget.segmenter import Segmenter
@@ -31,6 +35,7 @@ __all__ = [
     "Box",
     "Candidates",
     "DataEngine",
+    "FineTuneDataset",
     "Gallery",
     "Label",
     "LabelSet",
@@ -42,8 +47,11 @@ __all__ = [
     "Segmenter",
     "Store",
     "__version__",
+    "compare",
     "everything",
+    "finetune",
     "open_image",
+    "save_delta",
 ]
 
 # Public name -> the module that defines it. Type checkers read the imports above instead.
@@ -54,6 +62,7 @@ _HOMES = {
     "Box": "segwidget.inference.prompts",
     "Candidates": "segwidget.inference.candidates",
     "DataEngine": "segwidget.engine.data_engine",
+    "FineTuneDataset": "segwidget.training.dataset",
     "Gallery": "segwidget.widget.gallery",
     "Label": "segwidget.annotation.labels",
     "LabelSet": "segwidget.annotation.labels",
@@ -64,8 +73,11 @@ _HOMES = {
     "Project": "segwidget.widget.project",
     "Segmenter": "segwidget.widget.segmenter",
     "Store": "segwidget.annotation.store",
+    "compare": "segwidget.evaluation.comparison",
     "everything": "segwidget.annotation.automatic",
+    "finetune": "segwidget.training.finetune",
     "open_image": "segwidget.media.image",
+    "save_delta": "segwidget.inference.delta",
 }
 
 

@@ -123,7 +123,7 @@ def embed(model: Model, image: ImageSource, store: EmbeddingStore | None = None)
 
 def embedding_key(model: Model, image: Image) -> EmbeddingKey:
     """By what an image's embedding is found again."""
-    return EmbeddingKey(image.sha256, model.sha256, model.device, model.network.variant)
+    return EmbeddingKey(image.sha256, model.encoder_sha256, model.device, model.network.variant)
 
 
 def find_or_compute(

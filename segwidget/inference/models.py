@@ -19,6 +19,9 @@ from segwidget.inference.registry import MODELS, find_checkpoint
 from segwidget.sam.checkpoint import load_checkpoint
 from segwidget.sam.sam import Sam
 
+#: How files of tuned models end.
+DELTA_SUFFIX = ".delta.safetensors"
+
 
 @dataclass(frozen=True, eq=False)
 class Model:
@@ -52,6 +55,11 @@ class Model:
                 "'embedded', or a SAM checkpoint."
             )
         return self.network.sam
+
+    @property
+    def encoder_sha256(self) -> str:
+        """By what embeddings are found again: the checkpoint whose image encoder it has, in hex."""
+        return self.sha256
 
     @property
     def device(self) -> str:
@@ -96,8 +104,9 @@ def load_model(
     trained further, by a file name that begins with ``medsam``.
 
     Args:
-        model: ``"embedded"``, the name of a published checkpoint, a checkpoint's path, or a folder
-            in the layout of ``transformers``; see :func:`find_checkpoint`.
+        model: ``"embedded"``, the name of a published checkpoint, a checkpoint's path, that of a
+            tuned model (``.delta.safetensors``), or a folder in the layout of ``transformers``; see
+            :func:`find_checkpoint`.
         device: see :func:`choose_device`.
         precision: ``"float32"``, or one that is nearly the same and sooner: ``"bfloat16"``,
             ``"int8"`` or ``"fastest"``; see :class:`SamNetwork`.
@@ -122,6 +131,10 @@ def load_model(
                     )
                 foreign, sha256 = load_network(path, chosen)
                 found = Model(foreign, name, sha256)
+            elif path.name.lower().endswith(DELTA_SUFFIX):
+                from segwidget.inference.delta import load_delta  # which builds on this module
+
+                found = load_delta(path, chosen, precision, runtime)
             else:
                 checkpoint = load_checkpoint(path)
                 sam, sha256 = checkpoint.sam.to(chosen), checkpoint.sha256
