@@ -123,6 +123,12 @@ def embed_images(
             run.add(image)
             if on_progress is not None:
                 on_progress(run.report)
+    except KeyboardInterrupt:
+        store.flush()
+        run.settle()
+        if on_progress is not None:  # may not have been told of the last one
+            on_progress(run.report)
+        raise
     finally:
         images.close()
         store.flush()
@@ -241,6 +247,7 @@ class _Run:
     def __init__(self, model: Model, store: EmbeddingStore, report: BulkReport) -> None:
         self.model, self.store, self.report = model, store, report
         self._size_known = False
+        self._keeping: tuple[Image, BulkReport] | None = None  # and the count without it
 
     def add(self, image: Image | Failure) -> None:
         """Embed one more.
@@ -258,6 +265,7 @@ class _Run:
             report = replace(report, found=report.found + 1)
         else:
             features = rounded(self.model.network.encode(image.pixels))
+            self._keeping = image, report
             if keep(self.model, image, features, self.store):
                 report = replace(report, embedded=report.embedded + 1)
             else:
@@ -266,6 +274,14 @@ class _Run:
             self._size_known = True
             report = replace(report, remark=self._remark(features_nbytes(features)))
         self.report = report
+
+    def settle(self) -> None:
+        """Count the last image, if an interruption came between its writing and its counting."""
+        if self._keeping is None:
+            return
+        image, before = self._keeping
+        if self.report is before and find_on_disk(self.model, image, self.store) is not None:
+            self.report = replace(before, embedded=before.embedded + 1)
 
     def require_kept(self) -> None:
         """Go no further in vain.

@@ -148,6 +148,32 @@ def test_an_interruption_keeps_what_is_done(model, folder, store, monkeypatch):
     assert store.usage().entries == 2
 
 
+def test_an_interruption_between_writing_and_counting(model, folder, store, monkeypatch):
+    write, reports = store.write, []
+
+    def write_and_stop(name, data):
+        write(name, data)
+        if len(reports) == 2:
+            raise KeyboardInterrupt
+        return True
+
+    monkeypatch.setattr(store, "write", write_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        embed_images(folder, model, store=store, on_progress=reports.append)
+    assert reports[-1].embedded == store.usage().entries == 2
+
+
+def test_an_interruption_before_writing_counts_nothing(model, folder, store, monkeypatch):
+    def stop(name, data):
+        raise KeyboardInterrupt
+
+    reports = []
+    monkeypatch.setattr(store, "write", stop)
+    with pytest.raises(KeyboardInterrupt):
+        embed_images(folder, model, store=store, on_progress=reports.append)
+    assert reports[-1] == BulkReport(3)
+
+
 def test_few_images_are_open_at_a_time(model, tmp_path, store, monkeypatch):
     files = [save(tmp_path / f"{i}.png", i) for i in range(20)]
     opened, ahead = [], []
