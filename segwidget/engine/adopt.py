@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from segwidget.evaluation.comparison import Comparison
     from segwidget.inference.predictor import Predictor
     from segwidget.training.dataset import TrainingImage
-    from segwidget.training.finetune import Part
+    from segwidget.training.finetune_run import Part
 
 FEWEST = 4  # images: to learn from, to stop by, and to compare on
 _ADOPTED = "data engine: adopted model"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from segwidget.annotation.project import BaseProject
     from segwidget.inference.everything import EverythingSettings
     from segwidget.inference.network import Precision
-    from segwidget.training.finetune import Part
+    from segwidget.training.finetune_run import Part
 
 
 class DataEngine:
