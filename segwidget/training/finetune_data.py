@@ -71,7 +71,7 @@ class Embeddings:
             few = features_nbytes(features) * len(self.images) <= LARGEST_MEMORY
             cache = "memory" if few else "disk"
         key = embedding_key(self.model, image)
-        if cache == "disk" and has_file(key):
+        if cache == "disk" and has_file(key) and default_store().max_bytes > 0:
             self._keys[index] = key
         else:
             self._held[index] = features

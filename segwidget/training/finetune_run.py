@@ -45,6 +45,8 @@ WEIGHT_DECAY = 0.01
 CLIP = 1.0
 #: By how much the held-out IoU must rise to count as better.
 LEAST_GAIN = 1e-4
+#: By which share the held-out loss must fall where that IoU stays.
+LEAST_DROP = 0.01
 
 
 class Progress(NamedTuple):
@@ -260,8 +262,11 @@ class Run:
         state, score = self.state, self.score()
         seconds = time.monotonic() - begun
         state.history.append(Epoch(number, loss, score.loss, score.iou, rate, seconds))
-        best = state.history[state.best_epoch].held_out_iou
-        if number and score.iou > best + LEAST_GAIN:
+        best = state.history[state.best_epoch]
+        gain = score.iou - best.held_out_iou
+        # Where IoU does not tell, as with masks that are empty still, the loss does.
+        lower = abs(gain) <= LEAST_GAIN and score.loss < (1 - LEAST_DROP) * best.held_out_loss
+        if number and (gain > LEAST_GAIN or lower):
             state.best_epoch = number
             state.best = {name: p.detach().clone() for name, p in self.parameters.items()}
         if self.path is not None:

@@ -76,7 +76,7 @@ def decoder_step(
         is_point = (labels == FOREGROUND).any(1) & (labels <= FOREGROUND).all(1)
         ambiguous = (is_point & (i == 0)).to(sam.device)
         loss = round_loss(logits, iou, there, ambiguous, preset) / rounds
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         total += float(loss.detach())
         if i + 1 < rounds:
             answer = chosen_answer(logits, iou, ambiguous).detach()
