@@ -41,23 +41,23 @@ async function published({ graph, embedding, size }) {
   };
 }
 
-/** Our two graphs: `refined` answers to a mask prompt, else to points and boxes alone. */
-async function own({ prepare, decode, tensors, refined }) {
-  const [first, second] = [await open(prepare), await open(decode)];
+/** Our three graphs: `refined` answers to a mask prompt, else to points and boxes alone. */
+async function own({ prepare, refine, decode, tensors, refined }) {
+  const [first, between, second] = [await open(prepare), await open(refine), await open(decode)];
   const image = {};
   for (const { name, file, shape } of tensors) image[name] = tensor(await floats(file), shape);
   const noise = Float32Array.from({ length: SIDE * SIDE }, (_, i) => 8 * Math.sin(i / 999));
-  const prepared = (given) =>
-    first.run({
-      ...image,
-      mask: tensor(given ? noise : new Float32Array(SIDE * SIDE), [1, 1, SIDE, SIDE]),
-      has_mask: tensor(Float32Array.of(given ? 1 : 0), [1]),
-    });
-  const base = await prepared(false);
+  const mask = tensor(noise, [1, 1, SIDE, SIDE]);
+  const base = await first.run(image);
+  const feeds = Object.fromEntries(
+    between.inputNames.filter((name) => name !== "mask").map((name) => [name, base[name]]),
+  );
   return async (prompt) => {
     const [coords, labels] = points(prompt);
-    const from = refined ? await prepared(true) : base;
-    return (await second.run({ ...from, coords, labels })).logits.data;
+    const changed = refined ? await between.run({ ...feeds, mask }) : {};
+    const image = { ...base };
+    for (const [name, t] of Object.entries(changed)) image[name.replace("refined_", "")] = t;
+    return (await second.run({ ...image, coords, labels })).logits.data;
   };
 }
 

@@ -43,11 +43,11 @@ test("off without a decoder, and answers nothing", async () => {
 test("brings the parts, starts the worker, sends the image, answers", async () => {
   const { host, engine, worker } = await setUp();
   expect(new Set(host.log.map((a) => a.key))).toEqual(
-    new Set(["script", "wasm", "sam-decode", "sam-prepare", "embedding"]),
+    new Set(["script", "wasm", "sam-decode", "sam-prepare", "sam-refine", "embedding"]),
   );
   const [start, image] = worker().questions;
   expect(start).toMatchObject({ op: "start", threads: 1 });
-  expect(image).toMatchObject({ op: "image", image: "embedding", side: 4 });
+  expect(image).toMatchObject({ op: "image", image: "embedding" });
   expect((image as { tensors: unknown[] }).tensors).toMatchObject([
     { name: "embedding", shape: [1, 4] }, { name: "finer", shape: [2, 3] },
   ]);

@@ -151,6 +151,7 @@ export function decoderOn(host: PartsHost, embedding = "embedding", graphs = "sa
     script: put("script", 150),
     wasm: put("wasm", 500),
     prepare: put(`${graphs}-prepare`, 300),
+    refine: put(`${graphs}-refine`, 120),
     decode: put(`${graphs}-decode`, 300),
     embedding: put(embedding, 2 * (4 + 6)),
     tensors: [{ name: "embedding", shape: [1, 4] }, { name: "finer", shape: [2, 3] }],

@@ -1,13 +1,16 @@
 """A network's prompt encoder and mask decoder as ONNX graphs, which a page runs without a kernel.
 
-Two graphs, opset 17, float32 inside, with large weights stored as float16 (a page's wasm computes
+Three graphs, opset 17, float32 inside, with large weights stored as float16 (a page's wasm computes
 faster in float32 than in float16, but what travels should be small):
 
-``prepare``, once an image, and once for each mask prompt. Inputs, all float32:
+``prepare``, once an image. Inputs, all float32:
     - ``embedding (1, C, h, w)``: the image encoder's embedding;
-    - ``high_res (1, c, 2h, 2w)``: its features of half the stride, where the network has them;
-    - ``mask (1, 1, 4h, 4w)``: low-resolution logits of an earlier answer, or zeros;
-    - ``has_mask (1,)``: 1 where there is one, else 0.
+    - ``high_res (1, c, 2h, 2w)``: its features of half the stride, where the network has them.
+
+``refine``, once for each mask prompt. Inputs, all float32: outputs of ``prepare`` by their names;
+    - ``mask (1, 1, 4h, 4w)``: low-resolution logits of an earlier answer.
+
+    Outputs: what takes the place of those inputs, each named as its input with ``refined_`` before.
 
 ``decode``, once a prompt. Inputs, all float32: every output of ``prepare`` by its name;
     - ``coords (1, T, 2)``: in pixels of the network's input, pixel centers at integers;
@@ -44,11 +47,12 @@ from segwidget.inference.models import Model
 from segwidget.inference.network import SamNetwork
 from segwidget.inference.onnx import OPSET
 from segwidget.inference.registry import cache_folder
-from segwidget.sam.fast.graph import DecodeGraph, PrepareGraph
+from segwidget.sam.fast.graph import DecodeGraph
+from segwidget.sam.fast.graph_image import PrepareGraph, RefineGraph
 from segwidget.sam.sam import Sam
 
 #: A change of what is exported makes a new file.
-EXPORT = "decoder-2"
+EXPORT = "decoder-3"
 #: Weights with more elements than this are stored as float16.
 LARGE = 2048
 
@@ -57,9 +61,10 @@ _exporting = threading.Lock()
 
 
 class DecoderGraphs(NamedTuple):
-    """Both graphs as ONNX files, compressed by gzip."""
+    """The graphs as ONNX files, compressed by gzip."""
 
     prepare: bytes
+    refine: bytes
     decode: bytes
 
 
@@ -110,16 +115,25 @@ def export(sam: Sam) -> DecoderGraphs:
     prompts, decoder = copy.deepcopy((sam.prompt_encoder, sam.mask_decoder))
     for part in (prompts, decoder):
         part.cpu().float().eval().requires_grad_(False)
-    prepare, decode = PrepareGraph(prompts, decoder), DecodeGraph(prompts, decoder)
+    prepare, refine = PrepareGraph(prompts, decoder), RefineGraph(prompts, decoder)
+    decode = DecodeGraph(prompts, decoder)
     names = [name for name, _ in tensor_shapes(sam)]
     tensors = [torch.zeros(shape) for _, shape in tensor_shapes(sam)]
-    h, w = prompts.mask_input_size
-    tensors += [torch.zeros(1, 1, h, w), torch.zeros(1)]
+    mask = torch.zeros(1, 1, *prompts.mask_input_size)
     coords, labels = torch.zeros(1, 3, 2), torch.tensor([[1.0, 0.0, -1.0]])
     with torch.no_grad():
         prepared = list(prepare(*tensors))
+    changed = [*refine.NAMES]
     return DecoderGraphs(
-        _traced(prepare, tensors, [*names, "mask", "has_mask"], prepare.names),
+        _traced(prepare, tensors, names, prepare.names),
+        # Its weights are too few to be worth halving.
+        _traced(
+            refine,
+            [*prepared[: len(changed)], mask],
+            [*changed, "mask"],
+            [f"refined_{name}" for name in changed],
+            halve=False,
+        ),
         _traced(
             decode,
             [*prepared, coords, labels],
@@ -140,7 +154,12 @@ def tensor_shapes(sam: Sam) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def _traced(
-    module: nn.Module, inputs: list[torch.Tensor], names: list[str], outputs: list[str]
+    module: nn.Module,
+    inputs: list[torch.Tensor],
+    names: list[str],
+    outputs: list[str],
+    *,
+    halve: bool = True,
 ) -> bytes:
     """A graph as a compressed ONNX file."""
     import onnx
@@ -164,7 +183,8 @@ def _traced(
             do_constant_folding=False,
         )
     model = onnx.load_model_from_string(file.getvalue())
-    _halve(model)
+    if halve:
+        _halve(model)
     return gzip.compress(model.SerializeToString(), 6, mtime=0)
 
 

@@ -1,6 +1,6 @@
 """What a page needs to answer prompts itself, sent to it once, in pieces, when it asks.
 
-Five parts: the worker's script and ONNX Runtime's wasm, which the package brings; the model's two
+Six parts: the worker's script and ONNX Runtime's wasm, which the package brings; the model's three
 graphs (:mod:`segwidget.inference.decoder_graph`); and the embedding of what is looked at. The
 ``decoder`` trait only names them, so that saved state stays small.
 """
@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 import traitlets
 
 from segwidget.errors import ModelError
-from segwidget.inference.decoder_graph import decoder_graphs, tensor_shapes
+from segwidget.inference.decoder_graph import DecoderGraphs, decoder_graphs, tensor_shapes
 from segwidget.inference.models import Model
 from segwidget.inference.predictor import Predictor
 from segwidget.inference.preprocessing import Frame
@@ -229,7 +229,8 @@ def collect(predictor: Predictor) -> Bundle | None:
     if not all(bool(t.isfinite().all()) for t in tensors):
         return None  # beyond what float16 can hold
     embedding = Part.of(b"".join(t.numpy().astype("<f2").tobytes() for t in tensors))
-    parts = dict(zip(("script", "wasm", "prepare", "decode"), (*program, *graphs), strict=True))
+    names = ("script", "wasm", *DecoderGraphs._fields)
+    parts = dict(zip(names, (*program, *graphs), strict=True))
     parts["embedding"] = embedding
     box = (0, 0, frame.width, frame.height) if region is None else region.box
     decoder: dict[str, Any] = {name: part.to_json() for name, part in parts.items()}
@@ -271,15 +272,15 @@ def _read(path: Path, _changed: int) -> Part:
 
 
 # Shared by all widgets with the same model.
-_graphs_of: WeakKeyDictionary[Model, tuple[Part, Part]] = WeakKeyDictionary()
+_graphs_of: WeakKeyDictionary[Model, tuple[Part, ...]] = WeakKeyDictionary()
 
 
-def _graphs(model: Model) -> tuple[Part, Part] | None:
+def _graphs(model: Model) -> tuple[Part, ...] | None:
     """A model's graphs; ``None`` where it has none."""
     parts = _graphs_of.get(model)
     if parts is None:
         graphs = decoder_graphs(model)
         if graphs is None:
             return None
-        parts = _graphs_of[model] = Part.packed(graphs.prepare), Part.packed(graphs.decode)
+        parts = _graphs_of[model] = tuple(Part.packed(graph) for graph in graphs)
     return parts

@@ -2,7 +2,6 @@
 
 import gzip
 
-import numpy as np
 import onnx
 import onnxruntime
 import pytest
@@ -54,21 +53,23 @@ class Page:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = 1
-        self.prepare, self.decode = (
+        self.prepare, self.refine, self.decode = (
             onnxruntime.InferenceSession(
                 gzip.decompress(graph), options, providers=["CPUExecutionProvider"]
             )
             for graph in graphs
         )
 
-    def prepared(self, tensors, mask, side):
-        given = {
-            **{name: t.numpy() for name, t in tensors.items()},
-            "mask": np.zeros((1, 1, side, side), np.float32) if mask is None else mask.numpy(),
-            "has_mask": np.float32([mask is not None]),
-        }
-        outputs = self.prepare.run(None, given)
-        return dict(zip((o.name for o in self.prepare.get_outputs()), outputs, strict=True))
+    def prepared(self, tensors, mask=None):
+        prepared = self._run(self.prepare, {name: t.numpy() for name, t in tensors.items()})
+        if mask is not None:
+            refined = self._run(self.refine, {**prepared, "mask": mask.numpy()})
+            prepared |= {name.removeprefix("refined_"): x for name, x in refined.items()}
+        return prepared
+
+    def _run(self, session, given):
+        outputs = session.run(None, {i.name: given[i.name] for i in session.get_inputs()})
+        return dict(zip((o.name for o in session.get_outputs()), outputs, strict=True))
 
     def answer(self, prepared, coords, labels):
         points = {"coords": coords.numpy(), "labels": labels.float().numpy()}
@@ -113,7 +114,7 @@ def test_answers_are_the_network_s(networks, family, masked, kind):
     mask = mask if masked else None
     features = ImageFeatures(*tensors.values())
     expected, expected_iou = sam.decode(features, (coords, labels), masks=mask, padded=True)
-    logits, iou = page.answer(page.prepared(tensors, mask, side), coords, labels)
+    logits, iou = page.answer(page.prepared(tensors, mask), coords, labels)
     assert logits.shape == (1, 4, side, side)
     assert iou.shape == (1, 4)
     assert expected.std() > 0.1
@@ -123,25 +124,24 @@ def test_answers_are_the_network_s(networks, family, masked, kind):
 
 def test_points_at_the_very_edge_are_read_as_the_network_reads_them(networks):
     sam, page = networks("embedded")
-    tensors, side = tensors_of(sam), sam.prompt_encoder.mask_input_size[0]
+    tensors = tensors_of(sam)
     size = float(sam.image_size)
     coords = torch.tensor([[[-0.5, -0.5], [size - 0.5, size - 0.5], [0.0, 0.0]]])
     labels = torch.tensor([[1, 0, -1]])
     features = ImageFeatures(*tensors.values())
     expected, _ = sam.decode(features, (coords, labels), padded=True)
-    logits, _ = page.answer(page.prepared(tensors, None, side), coords, labels)
+    logits, _ = page.answer(page.prepared(tensors), coords, labels)
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_what_float16_takes_from_weights_is_hardly_seen():
     sam = randomized(build_own(Sizes()))
     page, tensors = Page(decoder_graph.export(sam)), tensors_of(sam)
-    side = sam.prompt_encoder.mask_input_size[0]
     ious = []
     for seed in range(6):
         coords, labels = prompts_of(sam, PROMPTS["point"], seed)
         expected, _ = sam.decode(ImageFeatures(*tensors.values()), (coords, labels), padded=True)
-        logits, _ = page.answer(page.prepared(tensors, None, side), coords, labels)
+        logits, _ = page.answer(page.prepared(tensors), coords, labels)
         both = ((logits > 0) & (expected > 0)).sum((0, 2, 3))
         ious.append(both / ((logits > 0) | (expected > 0)).sum((0, 2, 3)))
     assert torch.cat(ious).mean() > 0.999
@@ -159,10 +159,13 @@ def test_the_files_are_small_and_plain_onnx(networks):
         assert {o.domain for o in model.opset_import} == {""}
         assert model.opset_import[0].version == 17
     assert sum(m.ByteSize() for m in models) < 2.5 * weights
-    assert [i.name for i in models[0].graph.input] == ["embedding", "high_res", "mask", "has_mask"]
+    assert [i.name for i in models[0].graph.input] == ["embedding", "high_res"]
     outputs = [o.name for o in models[0].graph.output]
-    assert [i.name for i in models[1].graph.input] == [*outputs, "coords", "labels"]
-    assert [o.name for o in models[1].graph.output] == ["logits", "iou"]
+    changed = [o.name.removeprefix("refined_") for o in models[1].graph.output]
+    assert [i.name for i in models[1].graph.input] == [*changed, "mask"]
+    assert set(changed) < set(outputs)
+    assert [i.name for i in models[2].graph.input] == [*outputs, "coords", "labels"]
+    assert [o.name for o in models[2].graph.output] == ["logits", "iou"]
 
 
 def test_a_weight_beyond_float16_stays_as_it_is(networks):
@@ -171,8 +174,7 @@ def test_a_weight_beyond_float16_stays_as_it_is(networks):
     weight[0, 0] = 1e6
     page, tensors = Page(decoder_graph.export(sam)), tensors_of(sam)
     coords, labels = prompts_of(sam, PROMPTS["box"])
-    side = sam.prompt_encoder.mask_input_size[0]
-    logits, _ = page.answer(page.prepared(tensors, None, side), coords, labels)
+    logits, _ = page.answer(page.prepared(tensors), coords, labels)
     expected, _ = sam.decode(ImageFeatures(*tensors.values()), (coords, labels), padded=True)
     assert logits.isfinite().all()
     error = (logits[:, 0] - expected[:, 0]).norm() / expected[:, 0].norm()
@@ -190,7 +192,7 @@ def own(monkeypatch):
 
     def export(sam):
         calls.append(sam)
-        return decoder_graph.DecoderGraphs(b"prepare", b"decode")
+        return decoder_graph.DecoderGraphs(b"prepare", b"refine", b"decode")
 
     monkeypatch.setattr(decoder_graph, "export", export)
     return model, calls
@@ -204,8 +206,12 @@ def again(model):
 def test_is_exported_once_and_found_on_disk(own):
     model, calls = own
     graphs = decoder_graphs(model)
-    assert graphs == (b"prepare", b"decode")
-    assert sorted(p.name for p in graphs_folder(model.sha256).iterdir()) == ["decode", "prepare"]
+    assert graphs == (b"prepare", b"refine", b"decode")
+    assert sorted(p.name for p in graphs_folder(model.sha256).iterdir()) == [
+        "decode",
+        "prepare",
+        "refine",
+    ]
     assert decoder_graphs(again(model)) == graphs
     assert len(calls) == 1
     leftovers = {p.name for p in graphs_folder(model.sha256).parent.iterdir()}
@@ -216,7 +222,7 @@ def test_half_a_folder_is_written_anew(own):
     model, calls = own
     decoder_graphs(model)
     (graphs_folder(model.sha256) / "decode").unlink()
-    assert decoder_graphs(model) == (b"prepare", b"decode")
+    assert decoder_graphs(model) == (b"prepare", b"refine", b"decode")
     assert len(calls) == 2
     assert (graphs_folder(model.sha256) / "decode").read_bytes() == b"decode"
 
@@ -226,14 +232,16 @@ def test_where_nothing_can_be_written_they_stay_in_memory(own, tmp_path, monkeyp
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("SEGWIDGET_CACHE", str(tmp_path / "file" / "cache"))
     first, second = decoder_graphs(model), decoder_graphs(again(model))
-    assert first == second == (b"prepare", b"decode")
+    assert first == second == (b"prepare", b"refine", b"decode")
     assert len(calls) == 1
 
 
 def test_weights_without_a_checksum_are_not_written(own):
     model, calls = own
     nameless = Model(model.network, "own", "")
-    assert decoder_graphs(nameless) == decoder_graphs(nameless) == (b"prepare", b"decode")
+    assert (
+        decoder_graphs(nameless) == decoder_graphs(nameless) == (b"prepare", b"refine", b"decode")
+    )
     assert len(calls) == 1
     assert not graphs_folder("").parent.exists()
 

@@ -19,7 +19,7 @@ from .conftest import HEIGHT, PATIENCE, WIDTH, Page
 
 SCRIPT = b"self.onmessage = () => {};"
 WASM = np.random.default_rng(0).bytes(2_500_000)
-NAMES = ["script", "wasm", "prepare", "decode", "embedding"]
+NAMES = ["script", "wasm", "prepare", "refine", "decode", "embedding"]
 
 
 @pytest.fixture(autouse=True)
@@ -204,7 +204,8 @@ def test_a_change_of_model_takes_it_back_until_the_new_one_is_ready(
 ):
     page, before = Page(seg), seg.decoder
     other = Model(copy.copy(model.network), "other", "cd" * 32)
-    parts._graphs_of[other] = tuple(Part.packed(gzip.compress(x)) for x in (b"prepare", b"decode"))
+    graphs = (b"prepare", b"refine", b"decode")
+    parts._graphs_of[other] = tuple(Part.packed(gzip.compress(x)) for x in graphs)
     monkeypatch.setattr(predictor_module, "load_model", lambda *_: other)
     path = tmp_path / "other.pth"
     path.write_bytes(b"weights")

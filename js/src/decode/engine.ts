@@ -43,7 +43,7 @@ interface Job {
 interface Seat {
   trait: DecoderTrait;
   life: Life;
-  image: { tensors: HalfTensor[]; side: number };
+  image: { tensors: HalfTensor[] };
   dialogue: Dialogue;
 }
 
@@ -112,7 +112,7 @@ export function createEngine(store: Store, host: Host, browser: Browser = thisBr
     };
     while (!left()) {
       const [life, bytes] = await Promise.all([runner.alive(), embedding(trait.embedding)]);
-      const image = { tensors: tensorsOf(trait, bytes), side: trait.frame.logits_size };
+      const image = { tensors: tensorsOf(trait, bytes) };
       try {
         await life.image(trait.embedding.key, image);
       } catch {

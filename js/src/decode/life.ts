@@ -58,7 +58,7 @@ export class Life {
   /** Sends an image, unless another widget has sent it; `again` where the worker has forgotten it. */
   async image(
     image: string,
-    content: { tensors: HalfTensor[]; side: number },
+    content: { tensors: HalfTensor[] },
     again = false,
   ): Promise<void> {
     let sending = again ? undefined : this.images.get(image);

@@ -8,7 +8,7 @@ import { threadsHere } from "./spawn";
 
 /** Someone who can bring parts; rejects with an error named "Gone" when it cannot any more. */
 export interface Supplier {
-  load(part: PartTrait, keep: boolean): Promise<Uint8Array<ArrayBuffer>>;
+  load(part: PartTrait, keep: boolean): Promise<Bytes>;
 }
 
 /** What the browser allows and makes; tests have one of their own. */
@@ -25,6 +25,8 @@ export interface Browser {
 /** A cell that is run again finds its worker again. */
 const IDLE_MS = 30_000;
 const MAX_DEATHS = 2;
+
+type Bytes = Uint8Array<ArrayBuffer>;
 
 export class Runner {
   private readonly suppliers = new Set<Supplier>();
@@ -66,11 +68,11 @@ export class Runner {
   }
 
   private async begin(): Promise<Life> {
-    const { script, wasm, decode, prepare } = this.trait;
-    const parts = await Promise.all([script, wasm, decode, prepare].map((part) => this.bring(part)));
-    const content = { wasm: parts[1]!, decode: parts[2]!, prepare: parts[3]!, threads: threadsHere() };
+    const parts = await Promise.all(programOf(this.trait).map((part) => this.bring(part)));
+    const [script, wasm, decode, prepare, refine] = parts as [Bytes, Bytes, Bytes, Bytes, Bytes];
+    const content = { wasm, decode, prepare, refine, threads: threadsHere() };
     for (;;) {
-      const life = new Life(this.browser.createWorker(parts[0]!));
+      const life = new Life(this.browser.createWorker(script));
       try {
         await life.start(content);
       } catch (e) {
@@ -91,7 +93,7 @@ export class Runner {
     if (++this.deaths >= MAX_DEATHS) this.failure = reason;
   }
 
-  private async bring(part: PartTrait): Promise<Uint8Array<ArrayBuffer>> {
+  private async bring(part: PartTrait): Promise<Bytes> {
     for (const supplier of this.suppliers) {
       try {
         return await supplier.load(part, true);
@@ -103,10 +105,12 @@ export class Runner {
   }
 }
 
+const programOf = ({ script, wasm, decode, prepare, refine }: DecoderTrait): PartTrait[] =>
+  [script, wasm, decode, prepare, refine];
+
 /** The runner for these graphs that the page has already, or a new one. */
 export function runnerFor(trait: DecoderTrait, browser: Browser): Runner {
-  const { script, wasm, decode, prepare } = trait;
-  const key = [script, wasm, decode, prepare].map((part) => part.key).join(" ");
+  const key = programOf(trait).map((part) => part.key).join(" ");
   let runner = browser.runners.get(key);
   if (!runner) {
     runner = new Runner(trait, browser, () => browser.runners.delete(key));

@@ -9,10 +9,10 @@ export interface HalfTensor {
 
 export type Question =
   /** The first one: ONNX Runtime's wasm and the graphs. */
-  | { op: "start"; wasm: Uint8Array; prepare: Uint8Array; decode: Uint8Array; threads: number }
-  /** An image to be asked about, under a name; `side` is that of a mask prompt. */
-  | { op: "image"; image: string; tensors: HalfTensor[]; side: number }
-  /** Prompts in the network's input pixels, (T, 2) and (T,), and the (side, side) logits to refine. */
+  | { op: "start"; wasm: Uint8Array; prepare: Uint8Array; refine: Uint8Array; decode: Uint8Array; threads: number }
+  /** An image to be asked about, under a name. */
+  | { op: "image"; image: string; tensors: HalfTensor[] }
+  /** Prompts in the network's input pixels, (T, 2) and (T,), and the (s, s) logits to refine. */
   | {
       op: "run"; image: string; coords: Float32Array; labels: Float32Array;
       mask: Float32Array | null;
@@ -20,7 +20,7 @@ export type Question =
 
 /** What came out: the logits of the four tokens and their predicted IoU. */
 export interface Output {
-  /** (4, side, side) */
+  /** (4, s, s) */
   logits: Float32Array;
   /** (4,) */
   iou: Float32Array;

@@ -1,4 +1,4 @@
-// The worker: ONNX Runtime's wasm and the two graphs, handed in as bytes. Nothing is fetched.
+// The worker: ONNX Runtime's wasm and the three graphs, handed in as bytes. Nothing is fetched.
 import * as ort from "onnxruntime-web/wasm";
 import { widen } from "./half";
 import type { Output, Question, Reply } from "./wire";
@@ -6,15 +6,9 @@ import type { Output, Question, Reply } from "./wire";
 type Tensors = Record<string, ort.Tensor>;
 type Of<Op extends Question["op"]> = Extract<Question, { op: Op }>;
 
-interface Image {
-  /** Inputs of `prepare`, without those of a mask prompt. */
-  tensors: Tensors;
-  /** Its outputs for no mask prompt. */
-  prepared: Tensors;
-}
-
 interface Graphs {
   prepare: ort.InferenceSession;
+  refine: ort.InferenceSession;
   decode: ort.InferenceSession;
 }
 
@@ -27,17 +21,18 @@ const scope = self as unknown as {
   postMessage(reply: Reply, transfer: Transferable[]): void;
 };
 
-/** Newest last. */
-const images = new Map<string, Image>();
+/** What `prepare` has made of each; newest last. */
+const images = new Map<string, Tensors>();
 let graphs: Graphs | undefined;
 
-async function start({ wasm, prepare, decode, threads }: Of<"start">): Promise<number> {
+async function start({ wasm, prepare, refine, decode, threads }: Of<"start">): Promise<number> {
   ort.env.logLevel = "error";
   ort.env.wasm.wasmBinary = wasm;
   ort.env.wasm.numThreads = threads;
   const options: ort.InferenceSession.SessionOptions = { executionProviders: ["wasm"] };
   graphs = {
     prepare: await ort.InferenceSession.create(prepare, options),
+    refine: await ort.InferenceSession.create(refine, options),
     decode: await ort.InferenceSession.create(decode, options),
   };
   return ort.env.wasm.numThreads;
@@ -49,27 +44,19 @@ async function run(session: ort.InferenceSession, tensors: Tensors): Promise<Ten
   return session.run(feeds);
 }
 
-async function prepared(tensors: Tensors, mask: ort.Tensor, given: boolean): Promise<Tensors> {
-  const has_mask = new ort.Tensor("float32", Float32Array.of(given ? 1 : 0), [1]);
-  const out = await run(graphs!.prepare, { ...tensors, mask, has_mask });
-  has_mask.dispose();
-  return out;
-}
-
 function dispose(tensors: Tensors): void {
   for (const tensor of Object.values(tensors)) tensor.dispose();
 }
 
-async function addImage({ image, tensors, side }: Of<"image">): Promise<void> {
+async function addImage({ image, tensors }: Of<"image">): Promise<void> {
   const given: Tensors = {};
   for (const { name, shape, halves } of tensors) {
     given[name] = new ort.Tensor("float32", widen(halves), shape);
   }
-  const mask = new ort.Tensor("float32", new Float32Array(side * side), [1, 1, side, side]);
-  const added = { tensors: given, prepared: await prepared(given, mask, false) };
-  mask.dispose();
+  const prepared = await run(graphs!.prepare, given);
+  dispose(given);
   forget(image);
-  images.set(image, added);
+  images.set(image, prepared);
   for (const oldest of images.keys()) {
     if (images.size <= MAX_IMAGES) break;
     forget(oldest);
@@ -77,29 +64,29 @@ async function addImage({ image, tensors, side }: Of<"image">): Promise<void> {
 }
 
 function forget(key: string): void {
-  const image = images.get(key);
-  if (!image) return;
+  dispose(images.get(key) ?? {});
   images.delete(key);
-  dispose(image.tensors);
-  dispose(image.prepared);
 }
 
-async function answer(image: Image, question: Of<"run">): Promise<Output> {
+async function answer(prepared: Tensors, question: Of<"run">): Promise<Output> {
   const { coords, labels, mask } = question;
   const began = performance.now();
   const points: Tensors = {
     coords: new ort.Tensor("float32", coords, [1, labels.length, 2]),
     labels: new ort.Tensor("float32", labels, [1, labels.length]),
   };
-  let base = image.prepared;
+  let refined: Tensors = {};
   if (mask) {
     const side = Math.round(Math.sqrt(mask.length));
     const prompt = new ort.Tensor("float32", mask, [1, 1, side, side]);
-    base = await prepared(image.tensors, prompt, true);
+    const changed = await run(graphs!.refine, { ...prepared, mask: prompt });
+    refined = Object.fromEntries(
+      Object.entries(changed).map(([name, t]) => [name.replace("refined_", ""), t]),
+    );
     prompt.dispose();
   }
-  const out = await run(graphs!.decode, { ...base, ...points });
-  if (base !== image.prepared) dispose(base);
+  const out = await run(graphs!.decode, { ...prepared, ...refined, ...points });
+  dispose(refined);
   // These have buffers of their own, which may leave.
   const logits = out["logits"]!.data as Float32Array;
   const iou = out["iou"]!.data as Float32Array;

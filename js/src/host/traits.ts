@@ -102,8 +102,9 @@ export interface DecoderTrait {
   /** The worker's script and ONNX Runtime's wasm. */
   script: PartTrait;
   wasm: PartTrait;
-  /** The graphs: what depends on the image (and on a mask prompt), and what depends on the prompts. */
+  /** The graphs: what depends on the image, what a mask prompt changes of that, and the rest. */
   prepare: PartTrait;
+  refine: PartTrait;
   decode: PartTrait;
   /** float16 embeddings of the present image (or region), one after the other. */
   embedding: PartTrait;

@@ -1,4 +1,4 @@
-"""SAM's prompt encoder and mask decoder as two graphs of ONNX operations, for one prompt at a time.
+"""SAM's prompt encoder and mask decoder as graphs of ONNX operations, for one prompt at a time.
 
 The same sums as :class:`segwidget.sam.fast.decoder.FastDecoder`, for a runtime whose matrix
 products reach a tenth of PyTorch's speed, so that what can be left out counts:
@@ -11,6 +11,9 @@ products reach a tenth of PyTorch's speed, so that what can be left out counts:
   once; of what the tokens have added, from their shares, which have a lower rank than the map has
   channels.
 - The norm after it does not see a pixel's factor, only its ``eps`` does.
+- What an earlier answer's mask adds to the image has sixteen channels before it is widened to the
+  image's, and all that is prepared of the image is linear in it. So a refined answer costs sixteen
+  channels more, and not everything anew.
 - Rectifiers are maxima: fused with the product before them, as the runtime would have it, they
   double its time in wasm.
 - The logits' smoothing, 1, 4, 6, 4, 1 both ways, is 1, 2, 1 twice.
@@ -26,123 +29,23 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from segwidget.sam.fast.graph_image import Graph
 from segwidget.sam.fast.graph_masks import centered, doubling_weight, halved, masks
 from segwidget.sam.fast.graph_prompts import MAPS, drawn_maps, sparse_tokens
-from segwidget.sam.mask_decoder import MaskDecoder
-from segwidget.sam.prompt_encoder import PromptEncoder
 from segwidget.sam.transformer import Attention, TwoWayAttentionBlock
 
 
-class _Graph(nn.Module):
-    """What both graphs know of the network."""
-
-    def __init__(self, prompts: PromptEncoder, decoder: MaskDecoder) -> None:
-        super().__init__()
-        self.prompts, self.decoder = prompts, decoder
-        transformer = self.decoder.transformer
-        self.first = cast(TwoWayAttentionBlock, transformer.layers[0])
-        self.second = cast(TwoWayAttentionBlock, transformer.layers[1])
-        self.heads = transformer.final_attn_token_to_image.num_heads
-        self.size: tuple[int, int] = self.prompts.image_embedding_size
-        self.pixels = self.size[0] * self.size[1]
-        self.channels = self.prompts.embed_dim
-
-    def _positions(self) -> Tensor:
-        """``(C, N)``."""
-        return self.prompts.get_dense_pe().reshape(self.channels, self.pixels)
-
-    def _by_head(self, x: Tensor, layer: nn.Linear) -> Tensor:
-        """Project tokens ``(T, C)`` to ``(H, T, d)``."""
-        x, width = layer(x), layer.out_features
-        return x.reshape(-1, self.heads, width // self.heads).permute(1, 0, 2)
-
-    def _weights_by_head(self, weight: Tensor) -> Tensor:
-        """A projection's weight ``(H * d, C)`` as ``(H, d, C)``."""
-        return weight.reshape(self.heads, -1, self.channels)
-
-    def _doubling(self, *, normalized: bool) -> Tensor:
-        """From a centered image to the first doubling, centered: ``(C, 4 * half)``.
-
-        Args:
-            normalized: the image has the first block's norm behind it, else it has only been
-                centered for that.
-        """
-        weight = self.second.norm4.weight.reshape(-1, 1) * doubling_weight(self.decoder)
-        weight = weight - weight.mean(0, keepdim=True)
-        if normalized:
-            return weight
-        weight = self.first.norm4.weight.reshape(-1, 1) * weight
-        return weight - weight.mean(0, keepdim=True)
-
-
-class PrepareGraph(_Graph):
-    """What depends on the image and on a mask prompt: inputs of :class:`DecodeGraph`."""
-
-    @property
-    def names(self) -> list[str]:
-        """Of the outputs, which are inputs of :class:`DecodeGraph`."""
-        names = ["image", "keys", "values", "queries", "doubled"]
-        if self.decoder.high_res is not None:
-            names.append("skip")
-        if self.prompts.point_feature is not None:
-            names.append("sampled")
-        return names
-
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Prepare.
-
-        Args:
-            *inputs: the embedding ``(1, C, h, w)``, where the network has them the features of
-                half the stride ``(1, c, 2h, 2w)``, a mask prompt's logits ``(1, 1, 4h, 4w)``, and
-                whether there is one, ``(1,)``.
-        """
-        embedding, *high_res, mask, has_mask = inputs
-        dense: Tensor = self.prompts.mask_downscaling(mask)
-        no_mask = self.prompts.no_mask_embed.weight.reshape(1, -1, 1, 1)
-        image = embedding + has_mask * dense + (1 - has_mask) * no_mask
-        if self.prompts.dense_prompt is not None and self.prompts.dense_prompt.bias is not None:
-            image = image + self.prompts.dense_prompt.bias.reshape(1, -1, 1, 1)
-        image = image.reshape(self.channels, self.pixels)
-        read, write = self.first.cross_attn_token_to_image, self.first.cross_attn_image_to_token
-        position = self._positions()
-        keys = read.k_proj.weight @ image + read.k_proj.weight @ position
-        queries = write.q_proj.weight @ image + (
-            write.q_proj.weight @ position + write.q_proj.bias.reshape(-1, 1)
-        )
-        tokens = image.t()
-        values = self._by_head(tokens, read.v_proj)
-        x = centered(tokens)
-        outputs = [
-            x,
-            keys.reshape(self.heads, -1, self.pixels),
-            values,
-            queries.reshape(self.heads, -1, self.pixels),
-            x @ self._doubling(normalized=False),
-        ]
-        if self.decoder.high_res is not None:
-            outputs.append(self._skip(high_res[0]))
-        if self.prompts.point_feature is not None:
-            outputs.append(embedding + 0)
-        return tuple(outputs)
-
-    def _skip(self, high_res: Tensor) -> Tensor:
-        """The features of half the stride as the first doubling takes them, ``(N, 4 * half)``."""
-        (h, w), layer = self.size, cast(nn.Conv2d, self.decoder.high_res)
-        x: Tensor = layer(high_res)
-        x = x.reshape(-1, h, 2, w, 2).permute(1, 3, 2, 4, 0)
-        return halved(self.decoder, x).reshape(self.pixels, -1)
-
-
-class DecodeGraph(_Graph):
+class DecodeGraph(Graph):
     """The answer to one prompt: all four masks at low resolution, and their predicted IoUs."""
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Answer.
 
         Args:
-            *inputs: what :class:`PrepareGraph` has made; coordinates ``(1, P, 2)`` in pixels of the
-                network's input, pixel centers at integers; labels ``(1, P)`` float32, as
-                :class:`PromptEncoder` has them, with the padding point where there is no box.
+            *inputs: what ``PrepareGraph`` has made, and ``RefineGraph`` may have changed;
+                coordinates ``(1, P, 2)`` in pixels of the network's input, pixel centers at
+                integers; labels ``(1, P)`` float32, as :class:`PromptEncoder` has them, with the
+                padding point where there is no box.
 
         Returns:
             Logits ``(1, 4, 4h, 4w)`` and predicted IoUs ``(1, 4)``.
