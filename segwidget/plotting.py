@@ -6,7 +6,7 @@ them all. They go into no global list of figures, so nothing needs to be closed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from segwidget.annotation.statistics import Statistics
+    from segwidget.training.finetune_state import Epoch
 
 INK, QUIET, GRID = "#26323f", "#5f6b7a", "#e3e7ec"
 BLUE, ORANGE = "#2b6cb0", "#c05621"
@@ -195,6 +196,40 @@ def data_engine(report: pd.DataFrame) -> Figure:
         if place == 3:
             axes.set_ylim(0, 1.25)
             axes.set_yticks([0, 0.5, 1], ["0 %", "50 %", "100 %"])
+    figure.get_layout_engine().set(w_pad=0.1)  # type: ignore[union-attr, call-arg]
+    return figure
+
+
+def learning_curve(history: Sequence[Epoch], best_epoch: int) -> Figure:
+    """Loss and held-out IoU over the epochs of a fine-tuning run.
+
+    Args:
+        history: of the run; the first is the model before.
+        best_epoch: the one that is kept.
+    """
+    figure = ShownFigure(figsize=(9, 3), layout="constrained", facecolor="white")
+    loss = _axes(figure.add_subplot(1, 2, 1), "Loss", "epoch", "")
+    numbers = [epoch.number for epoch in history]
+    loss.plot(numbers, [epoch.loss for epoch in history], "-o", color=BLUE, ms=4, label="learning")
+    held_out = [epoch.held_out_loss for epoch in history]
+    loss.plot(numbers, held_out, "-o", color=ORANGE, ms=4, label="held out")
+    loss.legend(frameon=False, labelcolor=QUIET)
+    score = _axes(figure.add_subplot(1, 2, 2), "Held-out IoU", "epoch", "")
+    values = [epoch.held_out_iou for epoch in history]
+    score.plot(numbers, values, "-o", color=ORANGE, ms=4)
+    if history:
+        best = history[best_epoch]
+        score.axhline(values[0], color=QUIET, lw=1, ls="--")
+        score.plot(best.number, best.held_out_iou, "o", color=INK, ms=8)
+        score.annotate(
+            f"{values[0]:.3f} → {best.held_out_iou:.3f}",
+            (0.98, 0.06),
+            xycoords="axes fraction",
+            ha="right",
+            color=INK,
+        )
+    for axes in (loss, score):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, steps=_STEPS))
     figure.get_layout_engine().set(w_pad=0.1)  # type: ignore[union-attr, call-arg]
     return figure
 

@@ -86,7 +86,7 @@ class Ahead:
         return next(missing, None)
 
     def _run(self) -> None:
-        _give_way()
+        give_way()
         while True:
             with self._changed:
                 while self._next() is not None and (self._busy() or self._model() is None):
@@ -116,7 +116,7 @@ class Ahead:
             predictor.reset_image(forget=True)
 
 
-def _give_way() -> None:
+def give_way() -> None:
     """Have the system prefer other threads; on Linux each thread has a niceness of its own.
 
     PyTorch's helpers of this thread are begun by it, and inherit it.

@@ -21,6 +21,7 @@ from segwidget.widget.desk import Desk
 from segwidget.widget.download import Download
 from segwidget.widget.facts import DONE, Facts, Filters, in_order
 from segwidget.widget.filmstrip import Filmstrip
+from segwidget.widget.improve import Improve
 from segwidget.widget.opened import OpenedImages
 from segwidget.widget.review import Review
 from segwidget.widget.segmenter import Segmenter
@@ -107,7 +108,10 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         )
         self._controls = Controls(self)
         self._download = Download(project, self._film.save_in_page, self.tell)
-        self._controls.arrange(self._desk.box, self._review.box, self._film, self._download.box)
+        self._improve = Improve(project, self._desk, self.tell)
+        self._controls.arrange(
+            self._desk.box, self._review.box, self._film, self._improve.box, self._download.box
+        )
         super().__init__(self._controls.children)
         self.add_class("segwidget-app")
         self._show_list()
@@ -235,6 +239,7 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
             return
         self._closed = True
         self._ahead.close()
+        self._improve.close()
         self._facts.close()
         self._thumbnails.close()
         self._desk.close()

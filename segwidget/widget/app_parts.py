@@ -71,7 +71,12 @@ class Controls:
             filter_.observe(lambda _: self._filter(), "value")
 
     def arrange(
-        self, desk: Any, review: Any, film: ipywidgets.DOMWidget, download: ipywidgets.DOMWidget
+        self,
+        desk: Any,
+        review: Any,
+        film: ipywidgets.DOMWidget,
+        improve: ipywidgets.DOMWidget,
+        download: ipywidgets.DOMWidget,
     ) -> None:
         """Put everything in its place; ``children`` is what the app shows."""
         self._review_box = review
@@ -99,6 +104,7 @@ class Controls:
             progress,
             film,
             filters,
+            improve,
         )
         review.layout.display = "none"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -12,6 +13,7 @@ from segwidget.annotation.store import Store
 from segwidget.errors import ClosedError, SegwidgetError
 from segwidget.inference.models import Model
 from segwidget.media.image import Image
+from segwidget.widget import threads
 from segwidget.widget.segmenter import Segmenter
 from segwidget.widget.shared_program import SharedSegmenter
 from segwidget.widget.thumbnails import Thumbnails, jpeg
@@ -53,6 +55,7 @@ class Desk:
         self._segmenter: Segmenter | None = None
         self._key: str | None = None  # of the Segmenter
         self._model: Model | None = None  # held, so that it is loaded once
+        self._chosen: str | Path | None = None  # the model of the next Segmenter
         self._drafts: dict[str, Any] = {}
         self._leaving: list[Segmenter] = []  # not shown any more, to be closed on the thread
         self._closed = False
@@ -96,6 +99,30 @@ class Desk:
             self._take_away()
             self._show_picture(key)
         self._worker.submit(lambda: self._open(key, turn))
+
+    def use(self, model: str | Path, tell: Callable[[str], None]) -> None:
+        """Have this Segmenter, as soon as it is loaded, and later ones use another model.
+
+        Loading may take long, so it is done on a thread; what fails is told.
+        """
+        with self._lock:
+            segmenter = self._segmenter
+            self._chosen = model  # also of an image that is just being opened
+
+        def change() -> None:
+            if segmenter is None:
+                return
+            try:
+                segmenter.model = model
+            except ClosedError:  # another image is opened meanwhile, with this model
+                return
+            except SegwidgetError as error:
+                tell(str(error))
+            with self._lock:
+                if self._segmenter is segmenter:  # from now on its own model is carried on
+                    self._chosen = None
+
+        threads.begin(change, "segwidget-use-model")
 
     def clear(self) -> None:
         """Show nothing."""
@@ -184,6 +211,9 @@ class Desk:
     def _make(self, image: Image, key: str, old: Segmenter | None) -> Segmenter:
         if old is not None:
             self._options["model"] = old.model
+        with self._lock:
+            if self._chosen is not None:
+                self._options["model"], self._chosen = self._chosen, None
         made = SharedSegmenter(image, store=self._store, key=key, **self._options)
         if old is not None:
             for name in CARRIED:
