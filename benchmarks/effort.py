@@ -1,6 +1,6 @@
 """Measure what masks take: clicks on a model's answers, against polygons and brushes by hand.
 
-    python benchmarks/effort.py --data shards/val --images-per-set 10 --figure effort.png
+    python benchmarks/effort.py --data shards/val --images-per-set 5 --figure effort.png
 
 How it is counted: segwidget/evaluation/effort.py. What came of it: benchmarks/effort.md.
 """
@@ -48,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", required=True, help="folder of *.tar shards, or one shard")
     parser.add_argument("--model", default="embedded", help="name or checkpoint (default embedded)")
     parser.add_argument("--device", help="cpu or cuda; by default a GPU where there is one")
-    parser.add_argument("--images-per-set", type=int, default=10, help="0 for all (default 10)")
-    parser.add_argument("--masks-per-image", type=int, default=2, help="0 for all (default 2)")
+    parser.add_argument("--images-per-set", type=int, default=5, help="0 for all (default 5)")
+    parser.add_argument("--masks-per-image", type=int, default=1, help="0 for all (default 1)")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="draw it here, as PNG")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements here")

@@ -120,7 +120,8 @@ def _weights(ring: Ring) -> NDArray[np.float64]:
 
     def area(i: int) -> float:
         a, b = before[i], after[i]
-        return abs((x[i] - x[a]) * (y[b] - y[a]) - (x[b] - x[a]) * (y[i] - y[a])) / 2
+        cross = (x[i] - x[a]) * (y[b] - y[a]) - (x[b] - x[a]) * (y[i] - y[a])
+        return float(abs(cross)) / 2
 
     weights = np.zeros(count)
     newest = [area(i) for i in range(count)]
@@ -156,7 +157,8 @@ def _iou(rings: list[Ring], weights: list[NDArray[np.float64]], least: float, ex
             fitted.append(_fitted(kept, ring_area(ring)))
     if not plain:
         return 0.0
-    return max(float(rle_of([shape], exact.size).iou(exact)) for shape in (plain, fitted))
+    values = [rle_of([shape], exact.size).iou(exact) for shape in (plain, fitted)]
+    return max(values)
 
 
 def _fitted(ring: Ring, area: float) -> Ring:
