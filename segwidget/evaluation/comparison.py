@@ -151,7 +151,7 @@ class Comparison:
         for m in sorted(self.after, key=lambda m: m.iou[prompt]):
             chosen.setdefault(m.image, m)
         rows = list(chosen.values())[:count]
-        figure = _ShownFigure(figsize=(2.7 * len(rows), 5.8), layout="constrained")
+        figure = _ShownFigure(figsize=(2.7 * len(rows), 5.9), layout="constrained")
         grid = figure.add_gridspec(2, len(rows))
         for place, (model, name) in enumerate(zip(self._models, self.names, strict=True)):
             predictor = Predictor(model)
@@ -336,8 +336,10 @@ def _draw(
     asked: Point | Box,
 ) -> None:
     """An image around a mask, the outlines of truth and answer, and what was asked."""
-    x0, y0, x1, y1 = mask_box(target | answer)
-    margin = 0.15 * max(x1 - x0, y1 - y0) + 4
+    # A square around the truth, the same for both models, whatever they answer.
+    x0, y0, x1, y1 = mask_box(target)
+    half = 0.85 * max(x1 - x0, y1 - y0) + 4
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
     height, width = target.shape
     axes.imshow(pixels, extent=(0, width, height, 0))
     centers = np.arange(width) + 0.5, np.arange(height) + 0.5
@@ -349,6 +351,6 @@ def _draw(
     else:
         xs, ys = [asked.x0, asked.x1, asked.x1, asked.x0], [asked.y0, asked.y0, asked.y1, asked.y1]
         axes.plot([*xs, xs[0]], [*ys, ys[0]], color="white", lw=1.2, ls="--")
-    axes.set_xlim(max(x0 - margin, 0), min(x1 + margin, width))
-    axes.set_ylim(min(y1 + margin, height), max(y0 - margin, 0))
+    axes.set_xlim(x - half, x + half)
+    axes.set_ylim(y + half, y - half)
     axes.set_axis_off()

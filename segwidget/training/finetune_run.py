@@ -307,8 +307,7 @@ class Run:
                 f"- base: {base.name}, SHA-256 {base.sha256}",
                 f"- learnt: {self.part}{how}; epoch {best.number} of {len(history) - 1}, learning "
                 f"rate {self.rate:g}, seed {self.seed}",
-                f"- data: {len(self.train_set.images)} images with {len(self.train_set)} masks; "
-                f"held out: {len(self.test_set.images)} images with {len(self.test_set)} masks",
+                f"- data: {_counts(self.train_set)}; held out: {_counts(self.test_set)}",
                 f"- held-out IoU of low-resolution masks, by which the epoch was chosen: "
                 f"{history[0].held_out_iou:.3f} before, {best.held_out_iou:.3f} after",
                 "- good for images like those it was tuned on; on others the base may be better",
@@ -351,6 +350,11 @@ def learning_copy(sam: Sam, part: Part) -> tuple[Sam, dict[str, nn.Parameter]]:
             parameter.requires_grad_()
             learning[name] = parameter
     return copied, learning
+
+
+def _counts(dataset: FineTuneDataset) -> str:
+    images, masks = len(dataset.images), len(dataset)
+    return f"{masks} mask{'s'[: masks > 1]} on {images} image{'s'[: images > 1]}"
 
 
 def _live_curve() -> Callable[..., None] | None:
