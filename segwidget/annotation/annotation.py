@@ -18,7 +18,7 @@ from segwidget.annotation.image_info import ImageInfo as ImageInfo
 from segwidget.annotation.labels import LabelSet, LabelsLike, checked_name
 from segwidget.annotation.ontology import Value, Values
 from segwidget.errors import AnnotationError
-from segwidget.inference.prompts import Prompt, prompt_to_dict
+from segwidget.inference.prompts import Box, Prompt, prompt_to_dict
 from segwidget.inference.rle import Rle
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 #: How a mask came to be: by a person with the model's help, by the model for a person to judge, by
 #: the model alone, or from a file.
 ORIGINS = ("assisted", "proposed", "automatic", "imported")
+
+#: The `edits` of an annotation that is no more than its one prompt, a box, filled with pixels.
+FILLED = ("fill",)
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,8 @@ class Annotation:
             None where that was all of it.
         edits: what was done to the mask after the model's answer, by name, in order and without
             repetitions: such as "paint", "erase", "tidy", "add", "subtract", "intersect", or
-            "protect" where pixels were left to other annotations. Where there is none, the prompts
-            lead to this very mask.
+            "protect" where pixels were left to other annotations; "fill" where it is a box, filled.
+            Where there is none, the prompts lead to this very mask.
         threshold: logits above it are the mask.
         model: the model's name.
         checkpoint: SHA-256 of the model's weights, in hex.
@@ -196,6 +199,14 @@ class Annotation:
     def mask(self) -> NDArray[np.bool_]:
         """The mask, (H, W) bool, decoded anew each time."""
         return self.rle.decode()
+
+    @property
+    def as_box(self) -> Box | None:
+        """The box that it is no more than, as one from a detector; None where it has a mask."""
+        if self.edits != FILLED or len(self.prompts) != 1:
+            return None
+        prompt = self.prompts[0]
+        return prompt if isinstance(prompt, Box) else None
 
     def to_dict(self) -> dict[str, Any]:
         """All attributes as JSON; `Annotation.from_dict` reads them back without loss."""

@@ -54,15 +54,19 @@ class Drafting(History):
 
         Args:
             mask: an annotation's id: keeping the draft replaces it, and its label becomes the
-                current one. Or any mask of the image's size: keeping makes a new annotation.
+                current one; one that is only a box is a box again. Or any mask of the image's
+                size: keeping makes a new annotation.
 
         Raises:
             AnnotationError: an unknown id.
             PromptError: an empty mask, or one outside the region that is looked at.
         """
+        prompt: Prompt
         if isinstance(mask, str):
             (item,) = self._items(self._chosen(mask))
-            prompt, label, replaces = MaskPrompt(item.rle), item.label, item.id
+            # Of a box nobody knows yet which pixels the thing has.
+            prompt = item.as_box or MaskPrompt(item.rle)
+            label, replaces = item.label, item.id
             name = f"start from {label}"
         else:
             prompt, label, replaces = MaskPrompt(mask), self.label, ""

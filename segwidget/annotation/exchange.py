@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from segwidget.annotation.project import BaseProject
     from segwidget.annotation.project_image import ProjectImage
+    from segwidget.media.georeference import Georeference
 
 
 def export_project(
@@ -32,11 +33,7 @@ def export_project(
     only: Iterable[str | ProjectImage] | None = None,
 ) -> Path:
     """See `BaseProject.export`."""
-
-    def pixels(name: str) -> NDArray[Any]:
-        return project.open(name).pixels
-
-    return registry.export(project.records(only), path, format_, images=pixels)
+    return registry.export(project.records(only), path, format_, images=_Images(project))
 
 
 def import_into(project: BaseProject, path: Path, format_: str | None) -> Imported:
@@ -106,6 +103,41 @@ def zip_project(project: BaseProject, format_: str) -> Path:
                 "export(path) to another place."
             ) from error
     return target
+
+
+class _Images:
+    """What formats may ask of a project's images: their pixels, and their places on the map."""
+
+    def __init__(self, project: BaseProject) -> None:
+        self._project = project
+
+    def __call__(self, name: str) -> NDArray[Any]:
+        return self._project.open(name).pixels
+
+    def georeference(self, name: str) -> Georeference | None:
+        return _georeference(self._project, name)
+
+
+class _ImageSizes:
+    """Sizes and places on the map of a project's images, by the names that files give them."""
+
+    def __init__(self, project: BaseProject, names: _Names) -> None:
+        self._project, self._names = project, names
+
+    def __call__(self, name: str) -> tuple[int, int]:
+        key = self._names.find(name)
+        if key is None:
+            raise ImageError(f"There is no image {name!r} in the project.")
+        info = self._project[key].info
+        return info.height, info.width
+
+    def georeference(self, name: str) -> Georeference | None:
+        key = self._names.find(name)
+        return None if key is None else _georeference(self._project, key)
+
+
+def _georeference(project: BaseProject, key: str) -> Georeference | None:
+    return project._source.georeference(project._places[key])
 
 
 class _Names:

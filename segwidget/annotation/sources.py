@@ -12,6 +12,7 @@ from PIL import Image as PILImage
 
 from segwidget.errors import ImageError
 from segwidget.media.decoding import FORMATS
+from segwidget.media.georeference import Georeference, read_georeference
 from segwidget.media.image import Image, ImageSource, open_image
 
 #: A folder, a list of whatever `open_image` takes, a mapping of names to such, a data frame, or a
@@ -56,6 +57,11 @@ class Source:
             raise ImageError(
                 f"The image {name!r} cannot be opened: {error}. Replace it, or leave it out."
             ) from error
+
+    def georeference(self, position: int) -> Georeference | None:
+        """Where on the map an image lies, if it is a file that tells."""
+        found = self.find(position)
+        return read_georeference(found) if isinstance(found, str | os.PathLike) else None
 
 
 def find_source(images: ImagesLike, *, column: str | None = None, recursive: bool = True) -> Source:

@@ -21,10 +21,34 @@ def export(
     format: Annotated[  # noqa: A002
         str | None, typer.Option(help="Such as coco or yolo-seg; by default as the name ends.")
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Read it again, and print the IoU with what there is.")
+    ] = False,
 ) -> None:
     """Write a project's annotations for other programs."""
     with _open(project) as opened:
-        typer.echo(f"Written: {opened.export(out, format)}")
+        written = opened.export(out, format)
+        typer.echo(f"Written: {written}")
+        if check:
+            _check(opened, written, format)
+
+
+def _check(project: BaseProject, path: Path, format: str | None) -> None:  # noqa: A002
+    """Print how the annotations would come back."""
+    from segwidget.annotation.formats.registry import get_format, guess_format
+    from segwidget.annotation.formats.round_trip import read_back
+
+    chosen = guess_format(path) if format is None else get_format(format)
+    done = read_back(project.records(), path, chosen)
+    for problem in done.problems:
+        typer.echo(problem, err=True)
+    for name, iou in done.worst():
+        typer.echo(f"  {name}: {len(done.ious[name])} annotations, mean IoU {iou:.4f}")
+    typer.echo(
+        f"{chosen.name}: {done.count} {'boxes' if chosen.boxes else 'masks'} of {len(done.ious)} "
+        f"images read back, mean IoU {done.mean:.4f}, lowest {done.min:.4f}, {done.lost} lost, "
+        f"{len(done.problems)} problems."
+    )
 
 
 def import_(

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
-from segwidget.annotation.formats.supervision import from_detections, to_detections
+from segwidget.annotation.formats.supervision import (
+    DetectionWarning,
+    from_detections,
+    to_detections,
+)
 from segwidget.errors import FormatError
 
 sv = pytest.importorskip("supervision")
@@ -40,10 +44,35 @@ def test_masks_labels_and_attributes_come_back() -> None:
 def test_boxes_of_a_detector_become_masks_within_the_image() -> None:
     boxes = np.array([[-3, 1, 2.4, 3], [50, 50, 60, 60]], np.float32)
     found = sv.Detections(xyxy=boxes, class_id=np.array([1, 0]))
-    (one,) = from_detections(found, IMAGE, ["cat", "dog"])
+    problems: list[str] = []
+    (one,) = from_detections(found, IMAGE, ["cat", "dog"], problems=problems)
     assert (one.label, one.box, one.origin) == ("dog", (0, 1, 2, 3), "imported")
-    with pytest.raises(FormatError, match="expected 0 to 0"):
+    assert one.as_box is not None
+    assert one.as_box.x1 == pytest.approx(2.4)
+    assert len(problems) == 1
+    assert "Detection 1 of '../../street.png'" in problems[0]
+
+
+def test_bad_detections_are_told_one_by_one_and_the_rest_is_taken() -> None:
+    boxes = np.array([[1, 1, 3, 3], [1, 1, 3, 3], [5, 5, 4, 6], [2, 2, 6, 6], [0, 0, 2, 2]])
+    found = sv.Detections(
+        xyxy=boxes,
+        class_id=np.array([0, 0, 0, 7, 0]),
+        confidence=np.array([0.5, 0.5, 0.5, 0.5, 0.5]),
+        data={"annotation_id": np.array(["a", "b", "c", "d", "e"])},
+    )
+    found.xyxy[1, 0] = np.nan  # refused when they are made, but not later
+    found.confidence[4] = np.nan
+    problems: list[str] = []
+    assert [one.id for one in from_detections(found, IMAGE, ["cat"], problems=problems)] == ["a"]
+    assert [text.split(" of ")[0] for text in problems] == [f"Detection {i}" for i in (1, 2, 3, 4)]
+    assert "expected 0 to 0" in problems[2]
+    found.data["annotation_id"] = np.array(["a", "b", "c", "d", "a"])
+    found.confidence = None
+    with pytest.warns(DetectionWarning) as warned:
         from_detections(found, IMAGE, ["cat"])
+    assert len(warned) == 4
+    assert "twice" in str(warned[-1].message)
 
 
 def test_nothing_is_nothing_and_a_wrong_size_is_refused() -> None:

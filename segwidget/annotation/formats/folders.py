@@ -1,4 +1,4 @@
-"""Formats that have a JSON file for each image."""
+"""Formats that have a file for each image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def file_per_image(
     *,
     exact: bool,
     write_one: Callable[[Annotations, Path], Any],
-    read_one: Callable[[Path], tuple[Annotations, list[str]]],
+    read_one: Callable[..., tuple[Annotations, list[str]]],
+    suffix: str = ".json",
+    hears: bool = False,
 ) -> Format:
     """A format of which each image has a file.
 
@@ -27,23 +29,25 @@ def file_per_image(
         exact: whether masks come back pixel by pixel.
         write_one: writes the file of an image.
         read_one: reads one, and tells what it has left out.
+        suffix: of the files.
+        hears: whether `write_one` takes `images`, and `read_one` takes `sizes`, too.
     """
 
     def write(records: Iterable[Annotations], path: Path, *, images: Any = None) -> Path:
-        del images
         make_folder(path)
         taken: set[Path] = set()
+        more = {"images": images} if hears else {}
         for record in records:
-            write_one(record, file_for(path, record.image.name, ".json", taken))
+            write_one(record, file_for(path, record.image.name, suffix, taken), **more)
         return path
 
     def read(path: Path, *, sizes: Any = None) -> Imported:
-        del sizes
+        more = {"sizes": sizes} if hears else {}
         found = Imported()
         names: set[str] = set()
-        for file in [path] if path.is_file() else sorted(path.rglob("*.json")):
+        for file in [path] if path.is_file() else sorted(path.rglob(f"*{suffix}")):
             try:
-                record, problems = read_one(file)
+                record, problems = read_one(file, **more)
             except SegwidgetError as error:
                 found.problems.append(f"{error} The file was left out.")
                 continue
@@ -58,4 +62,4 @@ def file_per_image(
             found.records.append(record)
         return found
 
-    return Format(name, title, "folder", ".json", exact, write, read)
+    return Format(name, title, "folder", suffix, exact, write, read)

@@ -10,8 +10,6 @@ from os import PathLike
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
-
 from segwidget.annotation.annotation import Annotations
 from segwidget.errors import FormatError, StoreError
 
@@ -50,6 +48,7 @@ class Format:
         exact: whether masks come back pixel by pixel.
         write: `write(records, path, images=opener or None)` -> the path.
         read: `read(path, sizes=sizes or None)` -> what was read.
+        boxes: whether it holds boxes only.
     """
 
     name: str
@@ -59,10 +58,11 @@ class Format:
     exact: bool
     write: Callable[..., Path]
     read: Callable[..., Imported]
+    boxes: bool = False
 
 
 #: Of the formats of folders, those of which a single file can be read, too.
-_FILES_TOO = ("sa1b", "labelme", "coco-panoptic")
+_FILES_TOO = ("sa1b", "labelme", "labelme-masks", "coco-panoptic", "geojson")
 _HERE = "segwidget.annotation.formats"
 #: Name -> the module and the name in it.
 FORMATS = {
@@ -70,7 +70,12 @@ FORMATS = {
     "coco-polygons": f"{_HERE}.coco_dataset:COCO_POLYGONS",
     "sa1b": f"{_HERE}.sa1b:FORMAT",
     "labelme": f"{_HERE}.labelme:FORMAT",
+    "labelme-masks": f"{_HERE}.labelme:MASKS",
     "yolo-seg": f"{_HERE}.yolo:FORMAT",
+    "yolo-boxes": f"{_HERE}.yolo:BOXES",
+    "voc": f"{_HERE}.voc:FORMAT",
+    "geojson": f"{_HERE}.geojson:FORMAT",
+    "cvat": f"{_HERE}.cvat:FORMAT",
     "coco-panoptic": f"{_HERE}.coco_panoptic:FORMAT",
     "cityscapes": f"{_HERE}.cityscapes:FORMAT",
     "indexed-png": f"{_HERE}.indexed_png:FORMAT",
@@ -97,36 +102,15 @@ def guess_format(path: str | PathLike[str]) -> Format:
     Raises:
         FormatError: nothing tells.
     """
-    place = Path(path)
-    if place.is_dir():
-        if (place / "data.yaml").is_file():
-            return get_format("yolo-seg")
-        if next(place.rglob("*.parquet"), None):
-            return get_format("parquet")
-        if next(place.rglob("*_gtFine_*Ids.png"), None):
-            return get_format("cityscapes")
-        if _says(place.glob("*.json"), b'"segments_info"') or _says(
-            place.glob("annotations/*.json"), b'"segments_info"'
-        ):
-            return get_format("coco-panoptic")
-        if _says(place.glob("labels.json"), b'"images"') or (
-            next(place.rglob("*.png"), None) and not next(place.rglob("*.json"), None)
-        ):
-            return get_format("indexed-png")
-        for file in sorted(place.rglob("*.json")):
-            with file.open("rb") as stream:
-                start = stream.read(4096)
-            return get_format("labelme" if b'"shapes"' in start else "sa1b")
-    elif place.name.lower().endswith(".sa1b.json"):
-        return get_format("sa1b")
-    elif place.suffix.lower() == ".parquet":
-        return get_format("parquet")
-    elif place.suffix.lower() == ".json":
-        return get_format("coco")
-    raise FormatError(
-        f"Nothing tells which format {place.name!r} is in. Say it with format=..., one of "
-        f"{', '.join(FORMATS)}."
-    )
+    from segwidget.annotation.formats.guessing import guess
+
+    name = guess(Path(path))
+    if name is None:
+        raise FormatError(
+            f"Nothing tells which format {Path(path).name!r} is in. Say it with format=..., one of "
+            f"{', '.join(FORMATS)}."
+        )
+    return get_format(name)
 
 
 def export(
@@ -184,32 +168,17 @@ def read(
 def round_trip(records: Iterable[Annotations], format: str, folder: Path) -> float:  # noqa: A002
     """The mean IoU of masks with themselves, written and read again; lost ones count 0.
 
+    Of boxes where the format holds nothing else. `round_trip.read_back` tells more.
+
     Raises:
         FormatError, StoreError: it cannot be written or read.
     """
+    from segwidget.annotation.formats.round_trip import read_back
+
     kept = list(records)
     chosen = get_format(format)
     name = "data" if chosen.kind == "folder" else f"data{chosen.suffix}"
-    path = chosen.write(kept, folder / name, images=None)
-    sizes = {one.image.name: (one.image.height, one.image.width) for one in kept}
-    found = {one.image.name: one for one in chosen.read(path, sizes=_known(sizes)).records}
-    ious = []
-    for one in kept:
-        name = one.image.name
-        back = [(a.label, a.mask) for a in found.get(name) or found.get(_stem(name)) or ()]
-        for item in one:
-            mask = item.mask
-            ious.append(
-                max(
-                    (
-                        float((mask & other).sum() / (mask | other).sum())
-                        for label, other in back
-                        if label == item.label and other.shape == mask.shape
-                    ),
-                    default=0.0,
-                )
-            )
-    return float(np.mean(ious)) if ious else 1.0
+    return read_back(kept, chosen.write(kept, folder / name, images=None), chosen).mean
 
 
 def file_for(folder: Path, name: str, suffix: str, taken: set[Path]) -> Path:
@@ -251,26 +220,3 @@ def make_folder(folder: Path) -> Path:
             "place."
         ) from error
     return folder
-
-
-def _says(files: Iterable[Path], word: bytes) -> bool:
-    """Whether one of the files holds a word, within reason."""
-    for file in files:
-        with file.open("rb") as stream:
-            if word in stream.read(2**26):
-                return True
-    return False
-
-
-def _stem(name: str) -> str:
-    """A name without its suffix, as formats without images' names have it."""
-    return PurePosixPath(name).with_suffix("").as_posix()
-
-
-def _known(sizes: dict[str, tuple[int, int]]) -> Sizes:
-    stems = {_stem(name): size for name, size in sizes.items()}
-
-    def size(name: str) -> tuple[int, int]:
-        return sizes[name] if name in sizes else stems[name]
-
-    return size

@@ -7,13 +7,15 @@ such value. The predicted IoU is the confidence where every mask has one.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
+from segwidget.annotation.formats.shapes import boxed
 from segwidget.annotation.labels import LabelSet, LabelsLike
-from segwidget.errors import FormatError
+from segwidget.errors import FormatError, SegwidgetError
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -56,20 +58,31 @@ def to_detections(annotations: Annotations) -> sv.Detections:
     return made
 
 
+class DetectionWarning(UserWarning):
+    """A detection cannot be used, and was left out."""
+
+
 def from_detections(
-    detections: sv.Detections, image: ImageInfo, labels: LabelsLike = None
+    detections: sv.Detections,
+    image: ImageInfo,
+    labels: LabelsLike = None,
+    *,
+    problems: list[str] | None = None,
 ) -> Annotations:
-    """Detections of an image as annotations; those of nothing are left out.
+    """Detections of an image as annotations; those that cannot be used are told and left out.
 
     Args:
-        detections: with or without masks; a box without one is filled, to its nearest whole pixels.
+        detections: with or without masks; a box without one becomes what
+            `segwidget.annotation.formats.shapes` says.
         image: what they are of.
         labels: the names of the classes by their number; by default those in `data["class_name"]`,
             and where there are none, the numbers.
+        problems: gets a sentence for each detection that was left out; by default, each is a
+            `DetectionWarning`.
 
     Raises:
-        FormatError: masks of another size than the image, or a class that has no label.
-        AnnotationError, LabelError: values that cannot be used.
+        FormatError: masks of another size than the image.
+        LabelError: labels that cannot be used.
     """
     known = None if labels is None else LabelSet.of(labels)
     size = (image.height, image.width)
@@ -78,37 +91,47 @@ def from_detections(
             f"The masks of the detections have the shape {np.asarray(detections.mask).shape}; "
             f"expected (N, {size[0]}, {size[1]}), the size of {image.name!r}."
         )
-    items = []
+    items: list[Annotation] = []
+    ids: set[str] = set()
     for index in range(len(detections)):
-        mask = _mask(detections, index, size)
-        if not mask.any():
+        try:
+            item = _annotation(detections, index, image, known)
+            if item.id in ids:
+                raise FormatError(f"Its id {item.id!r} is there twice.")
+        except (SegwidgetError, TypeError, ValueError, OverflowError) as error:
+            told = f"Detection {index} of {image.name!r} was left out: {error}"
+            if problems is None:
+                warnings.warn(told, DetectionWarning, stacklevel=2)
+            else:
+                problems.append(told)
             continue
-        data = {key: values[index] for key, values in detections.data.items()}
-        fields: dict[str, Any] = {"origin": str(data.get("origin", "imported"))}
-        if "annotation_id" in data:
-            fields["id"] = str(data["annotation_id"])
-        if detections.confidence is not None:
-            fields["predicted_iou"] = float(detections.confidence[index])
-        fields["attributes"] = {
-            key.removeprefix(_ATTRIBUTE): value
-            for key, value in data.items()
-            if key.startswith(_ATTRIBUTE) and value is not None
-        }
-        label = _label(detections, index, data.get("class_name"), known)
-        items.append(Annotation.from_mask(mask, label=label, image=image.sha256, **fields))
+        ids.add(item.id)
+        items.append(item)
     return Annotations(items, image, known)
 
 
-def _mask(detections: sv.Detections, index: int, size: tuple[int, int]) -> Any:
+def _annotation(
+    detections: sv.Detections, index: int, image: ImageInfo, known: LabelSet | None
+) -> Annotation:
+    data = {key: values[index] for key, values in detections.data.items()}
+    fields: dict[str, Any] = {
+        "label": _label(detections, index, data.get("class_name"), known),
+        "origin": str(data.get("origin", "imported")),
+        "image": image.sha256,
+    }
+    if "annotation_id" in data:
+        fields["id"] = str(data["annotation_id"])
+    if detections.confidence is not None:
+        fields["predicted_iou"] = float(detections.confidence[index])
+    fields["attributes"] = {
+        key.removeprefix(_ATTRIBUTE): value
+        for key, value in data.items()
+        if key.startswith(_ATTRIBUTE) and value is not None
+    }
     if detections.mask is not None:
-        return np.asarray(detections.mask[index], np.bool_)
-    edges = np.asarray(detections.xyxy[index], np.float64)
-    if not np.isfinite(edges).all():
-        raise FormatError(f"The box of detection {index} is {edges.tolist()}; expected pixels.")
-    x0, y0, x1, y1 = np.rint(np.clip(edges, 0, [size[1], size[0]] * 2)).astype(int)
-    mask = np.zeros(size, np.bool_)
-    mask[y0:y1, x0:x1] = True
-    return mask
+        return Annotation.from_mask(np.asarray(detections.mask[index], np.bool_), **fields)
+    edges = np.asarray(detections.xyxy[index], np.float64).tolist()
+    return boxed(edges, (image.height, image.width), **fields)[0]
 
 
 def _label(detections: sv.Detections, index: int, name: Any, known: LabelSet | None) -> str:
@@ -116,7 +139,7 @@ def _label(detections: sv.Detections, index: int, name: Any, known: LabelSet | N
     if known is not None and number is not None:
         if not 0 <= number < len(known):
             raise FormatError(
-                f"The class of detection {index} is {number}; expected 0 to {len(known) - 1}, "
+                f"Its class is {number}; expected 0 to {len(known) - 1}, "
                 "since there are no more labels. Pass labels=... with all names."
             )
         return known[number].name
