@@ -24,8 +24,10 @@ from segwidget.evaluation.effort import (
     BOX,
     BRUSH,
     CLICKS,
+    COCO_POLYGON_SECONDS,
     POLYGON,
     Effort,
+    Value,
     actions_by,
     by_set,
     mean_effort,
@@ -40,6 +42,11 @@ from segwidget.evaluation.run import read_sample
 from segwidget.inference.predictor import Predictor
 
 COLORS = {CLICKS: "#2b6cb0", BOX: "#2f855a", POLYGON: "#c05621", BRUSH: "#6b46c1"}
+PATIENCE = (1, 3, 5, 20)
+HEAD = (
+    "a polygon is drawn after", "no polygon needed", "actions, clicks", "actions, box + clicks",
+    "clicks, s", "polygon, s", "saved", "saved if a polygon took COCO's 79 s",
+)  # fmt: skip
 NAMES = {CLICKS: "clicks", BOX: "box + clicks", POLYGON: "polygon corners", BRUSH: "brush strokes"}
 
 
@@ -73,11 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     print(f"{predictor.model.name}, {len(images)} images, {masks} masks, seed {sampling.seed}")
-    for threshold in THRESHOLDS:
-        print(f"\n### IoU {threshold:.2f}\n\n{to_markdown(efforts, threshold)}")
-        natural = [group for name, group in by_set(efforts, threshold).items() if name in NATURAL]
-        if natural:
-            print(f"\nNatural photographs, mean of {len(natural)} sets: {sentence(natural)}")
+    report(efforts)
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(e) for e in efforts]), encoding="utf-8")
     if arguments.figure:
@@ -86,11 +89,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def sentence(groups: Sequence[Sequence[Effort]]) -> str:
-    """Actions and what is saved, in words."""
-    ways = [f"{mean_effort(groups, actions_by(w)).value:.1f} {NAMES[w]}" for w in NAMES]
-    saved = saving(groups, seconds_by(CLICKS), seconds_by(POLYGON))
-    return f"{', '.join(ways)}; {saved.value:.1f}× ({saved.low:.1f}–{saved.high:.1f}) in seconds."
+def report(efforts: Sequence[Effort]) -> None:
+    """Print for each IoU a table of sets, and what patience does."""
+    for threshold in THRESHOLDS:
+        print(f"\n### IoU {threshold:.2f}\n\n{to_markdown(efforts, threshold)}\n")
+        sets = by_set(efforts, threshold)
+        natural = [group for name, group in sets.items() if name in NATURAL]
+        print(f"| {' | '.join(HEAD)} |\n| --- |{' ---: |' * (len(HEAD) - 1)}")
+        for title, groups in (("all sets", list(sets.values())), ("natural photographs", natural)):
+            for patience in PATIENCE if groups else ():
+                print(
+                    f"| {patience} click{'s' if patience > 1 else ''}, {title} | {' | '.join(patient(groups, patience))} |"
+                )
+
+
+def patient(groups: Sequence[Sequence[Effort]], patience: int) -> list[str]:
+    """What comes of turning to a polygon after so many clicks."""
+
+    def mean(value: Value) -> float:
+        return mean_effort(groups, value).value
+
+    ours, theirs = seconds_by(CLICKS, patience), seconds_by(POLYGON)
+    coco = COCO_POLYGON_SECONDS
+    slow = saving(groups, seconds_by(CLICKS, patience, coco), seconds_by(POLYGON, polygon=coco))
+    quick = saving(groups, ours, theirs)
+    return [
+        f"{mean(lambda e: float(e.reached(CLICKS, patience))):.0%}",
+        f"{mean(actions_by(CLICKS, patience)):.1f}",
+        f"{mean(actions_by(BOX, patience)):.1f}",
+        f"{mean(ours):.0f}",
+        f"{mean(theirs):.0f}",
+        f"{quick.value:.1f} ({quick.low:.1f}–{quick.high:.1f})×",
+        f"{slow.value:.1f} ({slow.low:.1f}–{slow.high:.1f})×",
+    ]
 
 
 def draw(efforts: Sequence[Effort]) -> Figure:

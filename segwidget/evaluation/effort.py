@@ -9,7 +9,8 @@ For each mask and each IoU that is to be reached, 0.85 and 0.90, actions are cou
 - `brush`: strokes (:func:`segwidget.evaluation.by_hand.fewest_strokes`).
 
 What a model does not reach with 20 clicks has to be drawn after all: it counts the 20 clicks (and
-the box) and the polygon's corners on top. Choosing a label, looking for the thing and pressing
+the box) and the polygon's corners on top. Nobody is so patient: `patience` is after how many clicks
+a person turns to the polygon. Choosing a label, looking for the thing and pressing
 Enter are the same for all ways and are not counted; nor is picking another candidate, since the
 annotator always goes on from the first one.
 
@@ -45,6 +46,7 @@ BOX_ACTIONS = 2
 FIRST_CLICK_SECONDS = 2.4
 NEXT_CORNER_SECONDS = 0.9
 BOX_SECONDS = 7.0
+COCO_POLYGON_SECONDS = 79.2
 
 
 @dataclass(frozen=True)
@@ -73,34 +75,51 @@ class Effort:
     vertices: int
     strokes: int
 
-    def reached(self, way: str) -> bool:
-        """Whether no polygon was needed after all."""
-        return not ((way == CLICKS and self.clicks is None) or (way == BOX and not self._box_did))
+    def reached(self, way: str, patience: int = MOST_CLICKS) -> bool:
+        """Whether so many clicks at most were enough; by hand it always is."""
+        if way not in (CLICKS, BOX):
+            return True
+        made = self.clicks if way == CLICKS else self.after_box
+        return made is not None and made <= patience
 
-    def actions(self, way: str) -> float:
-        """Clicks, corners or strokes, by one of the four ways."""
+    def actions(self, way: str, patience: int = MOST_CLICKS) -> float:
+        """Clicks, corners or strokes.
+
+        Args:
+            way: one of the four.
+            patience: after so many clicks that were not enough, a polygon is drawn; at most 20.
+        """
         if way == POLYGON:
             return self.vertices
         if way == BRUSH:
             return self.strokes
-        made, before = (self.clicks, 0) if way == CLICKS else (self.after_box, BOX_ACTIONS)
-        return before + (MOST_CLICKS + self.vertices if made is None else made)
+        box = BOX_ACTIONS if way == BOX else 0
+        return box + self._clicks(way, patience) + self._drawn(way, patience) * self.vertices
 
-    def seconds(self, way: str) -> float:
-        """What the actions take by published times; NaN for the brush."""
-        polygon = FIRST_CLICK_SECONDS + NEXT_CORNER_SECONDS * (self.vertices - 1)
+    def seconds(self, way: str, patience: int = MOST_CLICKS, polygon: float | None = None) -> float:
+        """What the actions take by published times; NaN for the brush.
+
+        Args:
+            way: one of the four.
+            patience: as above.
+            polygon: seconds of a polygon; by default those of its corners.
+        """
+        if polygon is None:
+            polygon = FIRST_CLICK_SECONDS + NEXT_CORNER_SECONDS * (self.vertices - 1)
         if way == POLYGON:
             return polygon
         if way == BRUSH:
             return float("nan")
-        made, before = (self.clicks, 0.0) if way == CLICKS else (self.after_box, BOX_SECONDS)
-        if made is None:
-            return before + FIRST_CLICK_SECONDS * MOST_CLICKS + polygon
-        return before + FIRST_CLICK_SECONDS * made
+        box = BOX_SECONDS if way == BOX else 0.0
+        clicks = FIRST_CLICK_SECONDS * self._clicks(way, patience)
+        return box + clicks + self._drawn(way, patience) * polygon
 
-    @property
-    def _box_did(self) -> bool:
-        return self.after_box is not None
+    def _clicks(self, way: str, patience: int) -> int:
+        made = self.clicks if way == CLICKS else self.after_box
+        return patience if made is None else min(made, patience)
+
+    def _drawn(self, way: str, patience: int) -> bool:
+        return not self.reached(way, patience)
 
 
 def measure_effort(
@@ -224,14 +243,14 @@ def by_set(efforts: Iterable[Effort], threshold: float) -> dict[str, list[Effort
     return groups
 
 
-def actions_by(way: str) -> Value:
-    """A mask's actions by one way."""
-    return lambda effort: effort.actions(way)
+def actions_by(way: str, patience: int = MOST_CLICKS) -> Value:
+    """A mask's actions by one way; see :meth:`Effort.actions`."""
+    return lambda effort: effort.actions(way, patience)
 
 
-def seconds_by(way: str) -> Value:
-    """A mask's seconds by one way."""
-    return lambda effort: effort.seconds(way)
+def seconds_by(way: str, patience: int = MOST_CLICKS, polygon: float | None = None) -> Value:
+    """A mask's seconds by one way; see :meth:`Effort.seconds`."""
+    return lambda effort: effort.seconds(way, patience, polygon)
 
 
 def _cells(groups: list[list[Effort]]) -> list[str]:

@@ -170,6 +170,18 @@ def test_actions_and_seconds():
     assert [lost.reached(way) for way in effort.WAYS] == [False, False, True, True]
 
 
+def test_patience_ends_before_twenty_clicks():
+    slow = one(clicks=6, after_box=3)
+    assert slow.actions("clicks", patience=6) == 6
+    assert slow.actions("clicks", patience=5) == 5 + 10
+    assert slow.actions("box", patience=3) == 2 + 3
+    assert slow.actions("box", patience=0) == 2 + 10
+    assert slow.seconds("clicks", patience=5, polygon=79.2) == pytest.approx(5 * 2.4 + 79.2)
+    assert slow.seconds("polygon", polygon=79.2) == 79.2
+    assert [slow.reached("clicks", n) for n in (5, 6)] == [False, True]
+    assert one(after_box=0).reached("box", 0)
+
+
 def test_what_is_saved_is_the_ratio_of_means():
     group = [one(clicks=1, vertices=20), one(clicks=3, vertices=20, image="b")]
     ratio = saving([group], effort.actions_by("clicks"), effort.actions_by("polygon"))
