@@ -98,9 +98,8 @@ def report(efforts: Sequence[Effort]) -> None:
         print(f"| {' | '.join(HEAD)} |\n| --- |{' ---: |' * (len(HEAD) - 1)}")
         for title, groups in (("all sets", list(sets.values())), ("natural photographs", natural)):
             for patience in PATIENCE if groups else ():
-                print(
-                    f"| {patience} click{'s' if patience > 1 else ''}, {title} | {' | '.join(patient(groups, patience))} |"
-                )
+                name = f"{patience} click{'s' if patience > 1 else ''}, {title}"
+                print(f"| {name} | {' | '.join(patient(groups, patience))} |")
 
 
 def patient(groups: Sequence[Sequence[Effort]], patience: int) -> list[str]:
