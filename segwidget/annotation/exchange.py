@@ -38,16 +38,8 @@ def export_project(
 
 def import_into(project: BaseProject, path: Path, format_: str | None) -> Imported:
     """See `BaseProject.import_`."""
-    names = _Names(project.keys)
-
-    def size(name: str) -> tuple[int, int]:
-        key = names.find(name)
-        if key is None:
-            raise ImageError(f"There is no image {name!r} in the project.")
-        info = project[key].info
-        return info.height, info.width
-
-    return import_records(project, registry.read(path, format_, sizes=size))
+    sizes = _ImageSizes(project, _Names(project.keys))
+    return import_records(project, registry.read(path, format_, sizes=sizes))
 
 
 def import_records(project: BaseProject, read: Imported) -> Imported:

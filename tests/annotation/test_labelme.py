@@ -56,3 +56,39 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     path.write_text("[]")
     with pytest.raises(FormatError, match="shapes"):
         read_labelme(path)
+
+
+def test_masks_attributes_and_colors_come_back(tmp_path: Path) -> None:
+    mask = np.zeros((20, 30), bool)
+    mask[2:12, 3:15] = mask[15:18, 20:25] = True
+    mask[5:8, 6:9] = False
+    said = {"parked": True, "make": "<b>", "seats": 2.0, "tags": ("x", "y")}
+    items = [Annotation.from_mask(mask, label="car", attributes=said)]
+    record = Annotations(items, ImageInfo("a.png", 30, 20), {"tree": "#00ff00", "car": "#123456"})
+    path = write_labelme(record, tmp_path / "a.json", masks=True)
+    (shape,) = json.loads(path.read_text())["shapes"]
+    assert (shape["shape_type"], shape["points"]) == ("mask", [[3, 2], [24, 17]])
+    assert shape["flags"] == {"parked": True}
+    for masks in (True, False):
+        back, problems = read_labelme(write_labelme(record, path, masks=masks))
+        assert problems == []
+        assert [(b.rle, b.attributes) for b in back] == [(items[0].rle, items[0].attributes)]
+        assert back.labels == record.labels
+
+
+def test_a_rectangle_is_a_box_and_wrong_extras_are_named(tmp_path: Path) -> None:
+    shapes = [
+        {"label": "a", "points": [[9.5, 8], [2, 1]], "shape_type": "rectangle"},
+        {"label": "a", "points": [[1, 1], [4, 3]], "shape_type": "rectangle",
+         "attributes": {"deep": {"er": 1}}},
+    ]  # fmt: skip
+    data = {"shapes": shapes, "imagePath": "b.png", "imageWidth": 30, "imageHeight": 20,
+            "label_colors": {"a": [1, 2]}}  # fmt: skip
+    path = tmp_path / "b.json"
+    path.write_text(json.dumps(data))
+    (one,), problems = read_labelme(path)
+    assert one.as_box is not None
+    assert (one.as_box.x0, one.as_box.x1) == (2, 9.5)
+    assert [problem.split(" ")[1] for problem in problems] == ["shapes[1]", "label_colors"]
+    again, _ = read_labelme(write_labelme(Annotations([one], ImageInfo("b.png", 30, 20)), path))
+    assert again[0].as_box == one.as_box

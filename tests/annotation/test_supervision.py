@@ -54,7 +54,7 @@ def test_boxes_of_a_detector_become_masks_within_the_image() -> None:
 
 
 def test_bad_detections_are_told_one_by_one_and_the_rest_is_taken() -> None:
-    boxes = np.array([[1, 1, 3, 3], [1, 1, 3, 3], [5, 5, 4, 6], [2, 2, 6, 6], [0, 0, 2, 2]])
+    boxes = np.array([[1.0, 1, 3, 3], [1, 1, 3, 3], [5, 5, 4, 6], [2, 2, 6, 6], [0, 0, 2, 2]])
     found = sv.Detections(
         xyxy=boxes,
         class_id=np.array([0, 0, 0, 7, 0]),

@@ -20,7 +20,7 @@ import numpy as np
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.formats.raster import watched
 from segwidget.annotation.formats.registry import Format, Imported
-from segwidget.annotation.formats.shapes import CUT, boxed, edges_of, filled
+from segwidget.annotation.formats.shapes import CUT, boxed, edges_of, filled, image_of
 from segwidget.annotation.formats.xml_file import add, number, read_xml, whole, write_xml
 from segwidget.annotation.labels import Label, LabelSet
 from segwidget.annotation.ontology import Attribute, Kind, Value, Values
@@ -139,12 +139,10 @@ def read_cvat(path: Path, *, sizes: Any = None) -> Imported:
     for index, element in enumerate(watched(root.findall("image"), "CVAT")):
         where = f"image[{index}]"
         try:
-            image = ImageInfo(
+            image = image_of(
                 element.get("name", ""), whole(element.get("width"), "width"),
                 whole(element.get("height"), "height"),
             )  # fmt: skip
-            if not image.name:
-                raise FormatError("It has no name.")
             if image.name in names or element.get("id", image.name) in ids:
                 raise FormatError(f"Its name {image.name!r} or its id is there twice.")
         except SegwidgetError as error:

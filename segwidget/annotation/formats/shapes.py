@@ -13,13 +13,30 @@ from typing import Any
 
 import numpy as np
 
-from segwidget.annotation.annotation import FILLED, Annotation
+from segwidget.annotation.annotation import FILLED, Annotation, ImageInfo
 from segwidget.annotation.polygons import rle_of
 from segwidget.errors import FormatError
 from segwidget.inference.prompts import Box
-from segwidget.inference.rle import Rle
+from segwidget.inference.rle import MAX_PIXELS, Rle
 
 CUT = "reaches outside of the image and was cut off."
+
+
+def image_of(name: str, width: int, height: int) -> ImageInfo:
+    """What a file says of an image.
+
+    Raises:
+        AnnotationError: an impossible size.
+        FormatError: no name, or more pixels than a mask may have.
+    """
+    info = ImageInfo(name, width, height)
+    if not name.strip():
+        raise FormatError("It has no name.")
+    if info.width * info.height > MAX_PIXELS:
+        raise FormatError(
+            f"It claims {info.width} × {info.height} pixels; at most {MAX_PIXELS:,} are read."
+        )
+    return info
 
 
 def filled(polygons: Sequence[Sequence[Any]], size: tuple[int, int]) -> tuple[Rle, bool]:

@@ -34,7 +34,7 @@ from segwidget.annotation.formats.raster import (
     watched,
 )
 from segwidget.annotation.formats.registry import Format, Imported, file_for, make_folder
-from segwidget.annotation.formats.shapes import CUT, boxed, edges_of
+from segwidget.annotation.formats.shapes import CUT, boxed, edges_of, image_of
 from segwidget.annotation.formats.xml_file import add, number, read_xml, text_of, whole, write_xml
 from segwidget.annotation.labels import Label, LabelSet
 from segwidget.annotation.ontology import Values
@@ -72,7 +72,8 @@ def write_voc(records: Iterable[Annotations], path: Path, *, images: Any = None)
         target = file_for(folder, record.image.name, ".xml", taken)
         stem = target.relative_to(folder).with_suffix("").as_posix()
         stems.append(stem)
-        flat = overlaps.flatten(record)
+        masks = [item for item in record if item.as_box is None]
+        flat = overlaps.flatten(Annotations(masks, record.image, record.labels))
         if len(flat.items) > _MAX:
             crowded += 1
             unnumbered += len(flat.items) - _MAX
@@ -171,7 +172,7 @@ def _read_one(
     root = read_xml(file)
     if root.tag != "annotation":
         raise FormatError(f"its root is <{root.tag[:50]}>; expected <annotation>.")
-    image = ImageInfo(
+    image = image_of(
         text_of(root, "filename", "it"),
         whole(root.findtext("size/width"), "width"),
         whole(root.findtext("size/height"), "height"),
