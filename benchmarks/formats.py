@@ -3,8 +3,9 @@
     python benchmarks/formats.py --data shards/val/bsds500.tar
 
 One row a format: how many masks (or boxes), the mean and the lowest IoU of what came back, how many
-were lost, the size of the files, the seconds of both ways. Formats with one object a pixel are also
-measured on masks that do not overlap: of each image, those of one person, the first.
+were lost, the size of the files, the seconds of both ways. Formats with one object a pixel lose
+what overlaps; so all is measured again on the masks of each image's first person, which in a set
+such as bsds500 do not overlap.
 """
 
 from __future__ import annotations
