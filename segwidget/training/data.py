@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image as PILImage
+from PIL import ImageFilter
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
@@ -27,6 +28,8 @@ SET_WEIGHTS: Mapping[str, float] = {
     "magnetic_tile": 0.05, "neu_seg": 0.1, "kudzu": 0.3, "spacecraft": 0.4,
 }  # fmt: skip
 
+# Sets whose masks are whole things, fit to be cut out and pasted elsewhere.
+OBJECT_SETS = ("davis2016", "human290", "food_via", "ccp", "spacecraft", "kudzu", "wbc")
 
 # The padding after normalization is zero, which before it is the mean color.
 PIXEL_MEAN = (123.675, 116.28, 103.53)
@@ -86,6 +89,7 @@ class RandomCrops(IterableDataset[tuple[Tensor, Tensor]]):
         prompts: ``P``; where an image has fewer masks they repeat.
         zoom: least and greatest side of the window that is cut, over the image's long side.
         seed: of everything random; a resumed run passes another one.
+        paste: share of the crops into which objects of other images are pasted.
     """
 
     def __init__(
@@ -96,8 +100,11 @@ class RandomCrops(IterableDataset[tuple[Tensor, Tensor]]):
         prompts: int,
         zoom: tuple[float, float],
         seed: int,
+        paste: float = 0.0,
     ) -> None:
         self.sets = {name: samples for name, samples in sets.items() if samples}
+        self.paste = paste
+        self.donors = [name for name in OBJECT_SETS if self.sets.get(name)]
         self.size, self.images, self.prompts = size, images, prompts
         self.zoom, self.seed = zoom, seed
 
@@ -131,18 +138,30 @@ class RandomCrops(IterableDataset[tuple[Tensor, Tensor]]):
         flip = rng.random() < 0.5
 
         half = self.size // 2
-        chosen = rng.choice(len(sample.masks), size=2 * self.prompts, p=sample.weight)
+        seen = cut(sample.image, box, self.size)
+        seen = seen[:, ::-1] if flip else seen
+        hidden: NDArray[np.uint8] | None = None
         masks: list[NDArray[np.uint8]] = []
+        if self.donors and rng.random() < self.paste:
+            donor = self.sets[self.donors[rng.integers(len(self.donors))]]
+            seen, hidden = paste_object(seen, donor[rng.integers(len(donor))], rng)
+            # Smaller than the picture where the crop reaches beyond it, and by one where it is odd.
+            hidden = np.asarray(PILImage.fromarray(hidden).reduce(2))[:half, :half]
+            if np.count_nonzero(hidden > 127) >= 12:
+                masks.append(pad(hidden, half, 0))
+        chosen = rng.choice(len(sample.masks), size=2 * self.prompts, p=sample.weight)
         for index in dict.fromkeys(chosen.tolist()):
             mask = cut(sample.masks[index].decode() * np.uint8(255), box, half)
+            mask = pad(mask[:, ::-1] if flip else mask, half, 0)
+            if hidden is not None:
+                mask = np.minimum(mask, 255 - pad(hidden, half, 0))
             if np.count_nonzero(mask > 127) >= 12:
-                masks.append(pad(mask[:, ::-1] if flip else mask, half, 0))
+                masks.append(mask)
             if len(masks) == self.prompts:
                 break
         if not masks:
             return None
-        seen = cut(sample.image, box, self.size)
-        image = recolor(seen[:, ::-1] if flip else seen, rng)
+        image = recolor(seen, rng)
         stacked = np.stack([masks[i % len(masks)] for i in range(self.prompts)])
         return pad(image, self.size, PIXEL_MEAN), stacked
 
@@ -175,3 +194,37 @@ def pad(image: NDArray[T], size: int, value: float | tuple[float, ...]) -> NDArr
     out[...] = value
     out[: image.shape[0], : image.shape[1]] = image
     return out
+
+
+def paste_object(
+    scene: NDArray[np.uint8], donor: Sample, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Put an object of another image into a scene ("Simple Copy-Paste", Ghiasi et al., 2021).
+
+    Args:
+        scene: ``(H, W, 3)`` uint8.
+        donor: where the object comes from.
+        rng: source of chance.
+
+    Returns:
+        The scene with it and its coverage ``(H, W)`` uint8 of 0 to 255, softened at the edge.
+    """
+    height, width = scene.shape[:2]
+    mask = donor.masks[rng.choice(len(donor.masks), p=donor.weight)].decode()
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    inside = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    part = PILImage.fromarray(donor.image[inside])
+    cover = PILImage.fromarray(mask[inside].astype(np.uint8) * 255)
+    scale = max(height, width) * np.exp(rng.uniform(np.log(0.12), np.log(0.6))) / max(part.size)
+    size = (max(4, round(part.width * scale)), max(4, round(part.height * scale)))
+    part, cover = part.resize(size), cover.resize(size)
+    if rng.random() < 0.5:
+        mirror = PILImage.Transpose.FLIP_LEFT_RIGHT
+        part, cover = part.transpose(mirror), cover.transpose(mirror)
+    cover = cover.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.0)))
+    x = round(rng.uniform(-0.25 * size[0], width - 0.75 * size[0]))
+    y = round(rng.uniform(-0.25 * size[1], height - 0.75 * size[1]))
+    picture, whole = PILImage.fromarray(scene), PILImage.new("L", (width, height))
+    picture.paste(part, (x, y), cover)
+    whole.paste(cover, (x, y))
+    return np.asarray(picture), np.asarray(whole)

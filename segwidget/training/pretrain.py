@@ -2,11 +2,13 @@
 
     python -m segwidget.training.pretrain --data shards/train --out runs/embedded
 
-Running the same command again resumes. The published recipe ("Segment Anything", appendix A) at a
-thousandth of its size: a random point or box first, then corrective clicks with the last logits
-as mask prompt; focal and dice loss; the best of three masks learns from an ambiguous prompt.
-The input grows from phase to phase: small crops teach most of it cheaply, and the last phase
-shows the network what it will see in use.
+Running the same command again resumes. With ``--init WEIGHTS`` a run goes on from finished weights
+(:data:`SECOND`), which is how later editions are made from earlier ones.
+
+The published recipe ("Segment Anything", appendix A) at a thousandth of its size: a random point or
+box first, then corrective clicks with the last logits as mask prompt; focal and dice loss; the best
+of three masks learns from an ambiguous prompt. The input grows from phase to phase: small crops
+teach most of it cheaply, and the last phase shows the network what it will see in use.
 """
 
 from __future__ import annotations
@@ -17,12 +19,14 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
@@ -34,13 +38,16 @@ from segwidget.training.clicks import corrective_click, first_prompt
 from segwidget.training.data import RandomCrops, Sample, load_sets
 from segwidget.training.losses import decoder_loss, prototype_loss
 
+# Steps of one size in a row where phases mix.
+BLOCK = 50
+
 
 @dataclass(frozen=True)
 class Phase:
     """A part of the run.
 
     Attributes:
-        until: share of all steps at which it ends.
+        until: share of all steps at which it ends; ``None`` where phases mix, step by step.
         size: side of the input in pixels.
         images: images a step.
         prompts: masks an image.
@@ -49,7 +56,7 @@ class Phase:
             once there are answers to correct.
     """
 
-    until: float
+    until: float | None
     size: int
     images: int
     prompts: int
@@ -64,6 +71,13 @@ PHASES = (
     Phase(1.00, 512, 4, 4, (0.8, 1.1), (0.4, 0.35, 0.25)),
 )
 
+# A second run sees all sizes from the first step to the last, since it knows what a mask is.
+MIXED = (
+    Phase(None, 256, 8, 5, (0.3, 1.0), (0.4, 0.35, 0.25)),
+    Phase(None, 384, 5, 4, (0.45, 1.1), (0.4, 0.35, 0.25)),
+    Phase(None, 512, 4, 4, (0.7, 1.1), (0.4, 0.35, 0.25)),
+)
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -72,31 +86,55 @@ class Recipe:
     Attributes:
         steps: optimizer steps in all.
         lr: peak learning rate of AdamW.
-        warmup: steps to reach it; a cosine leads down to a hundredth of it.
+        warmup: steps to reach it.
+        decay: share of the steps, the last ones, in which a cosine leads down to a hundredth of it.
         weight_decay: of matrices and kernels.
         ema: decay of the averaged weights, which are the ones that are kept.
         prototype_until: share of the steps that the auxiliary loss on the encoder lasts.
         clip: largest norm of the gradient.
         seed: of initial weights and data.
+        phases: one after the other, or mixed.
+        odds: of each of the mixed phases before the learning rate falls, and while it does.
+        paste: share of the crops that get objects of other images pasted in.
     """
 
     steps: int = 4300
     lr: float = 1.2e-3
     warmup: int = 250
+    decay: float = 1.0
     weight_decay: float = 0.05
     ema: float = 0.998
     prototype_until: float = 0.4
     clip: float = 1.0
     seed: int = 0
+    phases: tuple[Phase, ...] = field(default_factory=lambda: PHASES)
+    odds: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    paste: float = 0.0
+
+
+FIRST = Recipe()
+# The rate stays high until the end is in sight, so that the run may be made longer while it goes.
+SECOND = Recipe(
+    steps=3000,
+    lr=5e-4,
+    warmup=100,
+    decay=0.35,
+    prototype_until=0.0,
+    phases=MIXED,
+    odds=((0.5, 0.3, 0.2), (0.2, 0.3, 0.5)),
+    paste=0.25,
+)
 
 
 class Trainer:
     """Network, optimizer, averaged weights and step count; saved and resumed as one file."""
 
-    def __init__(self, recipe: Recipe, out: Path, device: str) -> None:
+    def __init__(self, recipe: Recipe, out: Path, device: str, init: Path | None = None) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.out, self.device = recipe, out, torch.device(device)
         self.model = build_compact().to(self.device)
+        if init is not None:
+            self.model.load_state_dict(load_file(init))
         self.prototype = nn.ParameterDict(
             {"scale": nn.Parameter(torch.tensor(5.0)), "bias": nn.Parameter(torch.tensor(-2.0))}
         ).to(self.device)
@@ -115,15 +153,27 @@ class Trainer:
         self.running: dict[str, float] = {}
 
     @property
+    def decaying(self) -> float:
+        """How much of the final fall of the learning rate is behind: 0 to 1."""
+        r = self.recipe
+        return max(0.0, (self.step / r.steps - 1 + r.decay) / r.decay)
+
+    @property
     def phase(self) -> Phase:
         """The phase of the next step."""
-        return next(p for p in PHASES if self.step < p.until * self.recipe.steps)
+        r = self.recipe
+        if r.phases[0].until is not None:
+            return next(p for p in r.phases if self.step < (p.until or 1) * r.steps)
+        odds = np.cumsum(r.odds[self.decaying > 0])
+        # Some steps of one size in a row, since each change starts new worker processes.
+        draw = np.random.default_rng([r.seed, self.step // BLOCK]).random()
+        return r.phases[int(np.searchsorted(odds, draw * odds[-1]))]
 
     def learning_rate(self) -> float:
-        """Linear warm-up, then a cosine."""
+        """Linear warm-up, a plateau (or none), then a cosine."""
         r = self.recipe
         ramp = min(1.0, (self.step + 1) / r.warmup)
-        return r.lr * ramp * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.step / r.steps)))
+        return r.lr * ramp * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.decaying)))
 
     def train_step(self, images: Tensor, masks: Tensor) -> dict[str, float]:
         """One step on ``images (I, 3, S, S)`` and ``masks (I, P, S/2, S/2)``; what to log."""
@@ -255,16 +305,27 @@ def set_input_size(model: Sam, size: int) -> None:
 
 
 def batches(
-    sets: Mapping[str, list[Sample]], phase: Phase, seed: int, workers: int
+    sets: Mapping[str, list[Sample]], phase: Phase, seed: int, workers: int, paste: float = 0.0
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Training batches of a phase, made by worker processes."""
-    crops = RandomCrops(sets, phase.size, phase.images, phase.prompts, phase.zoom, seed)
+    crops = RandomCrops(sets, phase.size, phase.images, phase.prompts, phase.zoom, seed, paste)
     return iter(DataLoader(crops, batch_size=None, num_workers=workers, prefetch_factor=4))
 
 
-def train(recipe: Recipe, data: Path, out: Path, device: str, workers: int, minutes: float) -> None:
-    """Train until the recipe's last step, or stop (resumable) after ``minutes``."""
-    trainer = Trainer(recipe, out, device)
+def train(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    device: str,
+    workers: int,
+    minutes: float,
+    init: Path | None = None,
+) -> None:
+    """Train until the recipe's last step, or stop (resumable) after ``minutes``.
+
+    ``init`` names safetensors weights to start from, in place of random ones.
+    """
+    trainer = Trainer(recipe, out, device, init)
     if trainer.resume():
         print(f"resumed at step {trainer.step}")
     sets = load_sets(data)
@@ -277,7 +338,7 @@ def train(recipe: Recipe, data: Path, out: Path, device: str, workers: int, minu
         while trainer.step < recipe.steps and time.monotonic() < deadline:
             phase = trainer.phase
             set_input_size(trainer.model, phase.size)
-            stream = batches(sets, phase, recipe.seed + trainer.step, workers)
+            stream = batches(sets, phase, recipe.seed + trainer.step, workers, recipe.paste)
             begun, first = time.monotonic(), trainer.step
             for images, masks in stream:
                 for key, value in trainer.train_step(images, masks).items():
@@ -311,15 +372,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of *.tar shards")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--steps", type=int, default=Recipe.steps)
-    parser.add_argument("--lr", type=float, default=Recipe.lr)
+    parser.add_argument("--init", type=Path, metavar="WEIGHTS", help="go on from finished weights")
+    parser.add_argument("--steps", type=int, help="in all; by default the recipe's")
+    parser.add_argument("--lr", type=float, help="peak; by default the recipe's")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this long")
     a = parser.parse_args()
-    recipe = Recipe(steps=a.steps, lr=a.lr, seed=a.seed)
-    train(recipe, a.data, a.out, a.device, a.workers, a.minutes)
+    recipe = SECOND if a.init else FIRST
+    recipe = replace(recipe, steps=a.steps or recipe.steps, lr=a.lr or recipe.lr, seed=a.seed)
+    train(recipe, a.data, a.out, a.device, a.workers, a.minutes, a.init)
 
 
 if __name__ == "__main__":

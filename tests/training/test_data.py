@@ -8,7 +8,16 @@ from segwidget.errors import FormatError
 from segwidget.inference.rle import Rle
 from segwidget.training import data
 from segwidget.training.augment import recolor
-from segwidget.training.data import PIXEL_MEAN, RandomCrops, Sample, cut, load_sets, pad, window
+from segwidget.training.data import (
+    PIXEL_MEAN,
+    RandomCrops,
+    Sample,
+    cut,
+    load_sets,
+    pad,
+    paste_object,
+    window,
+)
 
 
 @pytest.fixture
@@ -179,3 +188,27 @@ def test_recolor_keeps_shape_range_and_content(rng):
         assert found.max() <= 255
         assert np.corrcoef(found.mean(2).ravel(), image.mean(2).ravel())[0, 1] > 0.35
     assert any((np.ptp(found, axis=2) < 1e-3).all() for found in versions)  # some turn gray
+
+
+def test_a_pasted_object_covers_what_it_says_and_nothing_else(rng):
+    donor_mask = np.zeros((40, 40), bool)
+    donor_mask[10:30, 5:35] = True
+    donor = Sample(np.full((40, 40, 3), 250, np.uint8), (Rle.encode(donor_mask),), np.ones(1))
+    scene = np.full((64, 96, 3), 10, np.uint8)
+    for _ in range(20):
+        picture, cover = paste_object(scene, donor, rng)
+        assert picture.shape == scene.shape
+        assert cover.shape == scene.shape[:2]
+        assert (picture[cover == 0] == 10).all()
+        assert (picture[cover == 255] == 250).all()
+        assert cover.any()
+        assert (scene == 10).all()
+
+
+def test_a_pasted_object_hides_the_masks_below(square, rng, monkeypatch):
+    monkeypatch.setattr(data, "recolor", lambda image, _: image.astype(np.float32))
+    made = RandomCrops({"davis2016": [square]}, 64, 1, 2, (1.0, 1.0), 0, paste=1.0)
+    pairs = [masks for _, masks in (made.crop(square, rng) for _ in range(30))]
+    both = [(a > 127, b > 127) for a, b in pairs if not np.array_equal(a, b)]
+    assert len(both) > 5
+    assert all(not (a & b).any() for a, b in both)

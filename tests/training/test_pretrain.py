@@ -2,14 +2,17 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from segwidget.training import pretrain
 from segwidget.training.data import RandomCrops, load_sets
 from segwidget.training.pretrain import (
     PHASES,
+    SECOND,
     Phase,
     Recipe,
     Trainer,
@@ -207,3 +210,34 @@ def test_mean_where():
     values = torch.tensor([1.0, 2.0, 6.0])
     assert mean_where("x", values, torch.tensor([True, False, True])) == {"x": 3.5}
     assert mean_where("x", values, torch.tensor([False] * 3)) == {}
+
+
+def test_a_second_run_goes_on_from_finished_weights(tmp_path, shards):
+    begun = Trainer(Recipe(), tmp_path / "first", "cpu")
+    weights = {k: v.half() for k, v in begun.model.state_dict().items()}
+    save_file(weights, tmp_path / "weights.safetensors")
+    phases = tuple(Phase(None, s, 2, 2, (0.6, 1.0), (1.0, 0.0, 0.0)) for s in (SIZE, 2 * SIZE))
+    recipe = replace(
+        SECOND, steps=4, phases=phases, odds=((0.5, 0.5), (0.0, 1.0)), paste=1.0, warmup=1
+    )
+    again = Trainer(recipe, tmp_path / "second", "cpu", tmp_path / "weights.safetensors")
+    for key, value in again.model.state_dict().items():
+        assert torch.equal(value, weights[key].to(value.dtype))
+    train(recipe, shards, tmp_path / "second", "cpu", 1, 5, tmp_path / "weights.safetensors")
+    log = (tmp_path / "second" / "log.jsonl").read_text()
+    assert json.loads(log.splitlines()[0])["recipe"]["paste"] == 1.0
+    done = Trainer(recipe, tmp_path / "second", "cpu")
+    assert done.resume()
+    assert done.step == 4
+
+
+def test_the_rate_of_a_second_run_falls_only_at_the_end(tmp_path):
+    trainer = Trainer(SECOND, tmp_path, "cpu")
+    rates, sizes = [], set()
+    for trainer.step in range(0, SECOND.steps, 50):
+        rates.append(trainer.learning_rate())
+        sizes.add(trainer.phase.size)
+    assert sizes == {phase.size for phase in SECOND.phases}
+    plateau = rates[2 : int(len(rates) * (1 - SECOND.decay))]
+    assert min(plateau) == max(plateau) == pytest.approx(SECOND.lr)
+    assert rates[-1] < 0.05 * SECOND.lr
