@@ -9,6 +9,8 @@ PYTEST_ARGS ?=
 
 python := .venv/bin/python
 pytest := $(python) -m pytest
+# Two processes of one thread each: two of two threads wait for each other, twice as long.
+pair := OMP_NUM_THREADS=1 $(pytest) -n 2 --dist loadfile
 npm := $(python) .ci/npm.py
 stamp := .venv/.setup
 bundle := segwidget/static/widget.js
@@ -52,13 +54,13 @@ js-tests: setup
 	$(npm) test
 
 python-tests: setup
-	$(pytest) -n 2 --dist loadfile --ignore=tests/browser --ignore=tests/packaging $(PYTEST_ARGS)
+	$(pair) --ignore=tests/browser --ignore=tests/packaging $(PYTEST_ARGS)
 
 packaging-tests: setup
 	$(pytest) tests/packaging
 
 notebook-tests: setup
-	$(pytest) --nbmake --nbmake-timeout=300 --timeout=600 notebooks
+	$(pair) --nbmake --nbmake-timeout=300 --timeout=600 notebooks
 
 browser-tests: setup
 	chromium=$$(.ci/chromium) && CHROMIUM="$$chromium" $(pytest) -n 2 --dist loadfile tests/browser
