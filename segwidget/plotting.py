@@ -7,13 +7,14 @@ them all. They go into no global list of figures, so nothing needs to be closed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
+
+from segwidget.evaluation.pictures import ShownFigure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,15 +29,6 @@ _BINS = 20
 _MAP_BINS = 24  # of positions, along each side
 _STEPS = [1, 2, 5, 10]  # between ticks
 _WINDOW = 9  # masks, of the running median; more where there are many
-
-
-class ShownFigure(Figure):
-    """A figure that a notebook shows as a picture, also where pyplot was never imported."""
-
-    def _repr_png_(self) -> bytes:
-        stream = BytesIO()
-        self.savefig(stream, format="png", dpi=100)
-        return stream.getvalue()
 
 
 def masks_per_image(statistics: Statistics, axes: Axes | None = None) -> Figure:

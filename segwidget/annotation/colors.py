@@ -42,6 +42,12 @@ def checked_color(color: Any) -> str:
     return "#{:02x}{:02x}{:02x}".format(*channels)
 
 
+def channels_of(color: str) -> tuple[int, int, int]:
+    """Red, green and blue of a color "#rrggbb", each 0 to 255."""
+    red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
+    return red, green, blue
+
+
 def new_color(taken: Iterable[str]) -> str:
     """The first color of the palette, and then of a series of hues, that is not taken."""
     used = set(taken)

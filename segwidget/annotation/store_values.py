@@ -14,6 +14,8 @@ from segwidget.errors import AnnotationError, StoreError
 #: How far an image is.
 Status: TypeAlias = Literal["todo", "done", "accepted", "rejected"]
 STATUSES: tuple[Status, ...] = get_args(Status)
+#: Those of an image that a person is through with; "rejected" ones are to be done again.
+FINISHED: frozenset[Status] = frozenset({"done", "accepted"})
 
 
 class Step(NamedTuple):

@@ -133,10 +133,11 @@ def improve(
             f"least {FEWEST}. Finish more images."
         )
         return _note(project, present, Improvement(False, reason, 0, 0, 0))
-    rest, test = FineTuneDataset(images).split(held_out, seed=seed)
+    dataset = FineTuneDataset(images)
+    rest, test = dataset.split(held_out, seed=seed)
     learn, stop = rest.split(held_out, seed=seed)
     # After a kill, training goes on; for other masks or another model it begins anew.
-    run = _digest(base.model.sha256, part, share, seed, images)
+    run = _digest(base.model.sha256, part, repr(share), repr(seed), dataset.fingerprint)
     unfinished = _beside(project, f"{_stem(project)}-{run}.training.safetensors")
     options = {"resume": unfinished, **options}
     tuned = finetune(base, learn, held_out=stop, part=part, seed=seed, **options)
@@ -217,13 +218,8 @@ def _number(project: BaseProject) -> int:
     return number
 
 
-def _digest(
-    checkpoint: str, part: str, share: float, seed: int, images: Iterable[TrainingImage]
-) -> str:
+def _digest(*parts: str) -> str:
     """The same for the same training, 12 hex digits."""
-    parts = [checkpoint, part, repr(share), repr(seed)]
-    for image in images:
-        parts += [image.name, *(mask.rle.counts for mask in image.masks)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from segwidget.annotation.store_values import FINISHED
 from segwidget.errors import SegwidgetError
 from segwidget.inference.rle import Rle
 
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from segwidget.annotation.annotation import Annotation
     from segwidget.annotation.project import BaseProject
     from segwidget.annotation.store import Store
-
-#: An image that a person is through with; "rejected" ones are to be done again.
-FINISHED = frozenset({"done", "accepted"})
-_BY_PERSON = frozenset({"assisted", "imported"})
 
 
 class Suggestion(NamedTuple):

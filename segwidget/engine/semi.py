@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 
 from segwidget.annotation import checks
 from segwidget.annotation.automatic import to_annotation
+from segwidget.engine.automatic import WHOLE
 from segwidget.engine.records import (
     Record,
     Suggestion,
@@ -269,7 +270,7 @@ def _fill_in(
         )
         for one in find_all(predictor, looking)
     ]
-    found = [a for a in found if a.area < 0.95 * image.width * image.height]
+    found = [a for a in found if a.area < WHOLE * image.width * image.height]
     guesses: list[Guess] | None = None
     if neighbors is not None and found:
         guesses = neighbors.guess(mask_vectors(predictor, [a.rle for a in found])[0])
@@ -357,11 +358,8 @@ def _overlap(a: Rle, b: Rle) -> float:
 
 def _share_in(inner: Rle, outer: Rle) -> float:
     """The share of a mask's pixels that lie in another."""
-    packed: list[Any] = [
-        {"size": list(r.size), "counts": r.counts.encode("ascii")} for r in (inner, outer)
-    ]
     # With "crowd", pycocotools divides by the first mask's area alone.
-    matrix: Any = coco.iou(packed[:1], packed[1:], [1])
+    matrix: Any = coco.iou([inner.raw], [outer.raw], [1])
     return float(matrix[0, 0])
 
 

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from segwidget.errors import SettingError
 from segwidget.evaluation.annotator import first_click, next_click, tight_box
 from segwidget.evaluation.metrics import Mean, iou, mean_with_interval, number_of_clicks
+from segwidget.evaluation.pictures import QUIET, ShownFigure, draw_answer
 from segwidget.evaluation.protocol import (
     BOX,
     THRESHOLDS,
@@ -42,6 +42,7 @@ from segwidget.inference.prompts import Box, Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 #: Prompts whose IoUs are compared.
 PROMPTS = (clicks_name(1), clicks_name(3), BOX)
@@ -55,7 +56,6 @@ MASKS_PER_IMAGE = 8
 #: Clicks that are made at most; what is never reached counts so many.
 MOST_CLICKS = 10
 
-INK, QUIET, TRUTH, ANSWER = "#26323f", "#5f6b7a", "#2f855a", "#c05621"
 _SET = "held out"
 
 
@@ -151,7 +151,7 @@ class Comparison:
         for m in sorted(self.after, key=lambda m: m.iou[prompt]):
             chosen.setdefault(m.image, m)
         rows = list(chosen.values())[:count]
-        figure = _ShownFigure(figsize=(2.7 * len(rows), 5.9), layout="constrained")
+        figure = ShownFigure(figsize=(2.7 * len(rows), 5.9), layout="constrained")
         grid = figure.add_gridspec(2, len(rows))
         for place, (model, name) in enumerate(zip(self._models, self.names, strict=True)):
             predictor = Predictor(model)
@@ -317,17 +317,6 @@ def _model_of(given: Any) -> Model:
     )
 
 
-class _ShownFigure(Figure):
-    """A figure that a notebook shows as a picture, also where pyplot was never imported."""
-
-    def _repr_png_(self) -> bytes:
-        from io import BytesIO
-
-        stream = BytesIO()
-        self.savefig(stream, format="png", dpi=100)
-        return stream.getvalue()
-
-
 def _draw(
     axes: Axes,
     pixels: NDArray[np.uint8],
@@ -335,22 +324,10 @@ def _draw(
     answer: NDArray[np.bool_],
     asked: Point | Box,
 ) -> None:
-    """An image around a mask, the outlines of truth and answer, and what was asked."""
-    # A square around the truth, the same for both models, whatever they answer.
+    """An answer in a square around the truth, the same for both models, whatever they answer."""
+    draw_answer(axes, pixels, target, answer, asked)
     x0, y0, x1, y1 = mask_box(target)
     half = 0.85 * max(x1 - x0, y1 - y0) + 4
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    height, width = target.shape
-    axes.imshow(pixels, extent=(0, width, height, 0))
-    centers = np.arange(width) + 0.5, np.arange(height) + 0.5
-    for mask, color in ((target, TRUTH), (answer, ANSWER)):
-        if mask.any() and not mask.all():
-            axes.contour(*centers, mask.astype(float), levels=[0.5], colors=[color], linewidths=1.8)
-    if isinstance(asked, Point):
-        axes.plot(asked.x, asked.y, "o", color="white", mec=INK, ms=6)
-    else:
-        xs, ys = [asked.x0, asked.x1, asked.x1, asked.x0], [asked.y0, asked.y0, asked.y1, asked.y1]
-        axes.plot([*xs, xs[0]], [*ys, ys[0]], color="white", lw=1.2, ls="--")
     axes.set_xlim(x - half, x + half)
     axes.set_ylim(y + half, y - half)
-    axes.set_axis_off()

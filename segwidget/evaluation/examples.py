@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from segwidget.evaluation.annotator import first_click
+from segwidget.evaluation.pictures import QUIET, draw_answer
 from segwidget.evaluation.protocol import (
     CLICKS,
     Measurement,
@@ -24,8 +25,6 @@ from segwidget.inference.prompts import Point
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, QUIET = "#26323f", "#5f6b7a"
-TRUTH, ANSWER, CLICK = "#2f855a", "#c05621", "#ffffff"
 _EACH = 6
 # Around the truth and the answer, as a share of their box.
 _MARGIN = 0.15
@@ -100,12 +99,6 @@ def _draw(
     x0, y0, x1, y1 = mask_box(target | answer)
     margin = _MARGIN * max(x1 - x0, y1 - y0) + 4
     height, width = target.shape
-    axes.imshow(pixels, extent=(0, width, height, 0))
-    for mask, color in ((target, TRUTH), (answer, ANSWER)):
-        if mask.any() and not mask.all():
-            centers = np.arange(width) + 0.5, np.arange(height) + 0.5
-            axes.contour(*centers, mask.astype(float), levels=[0.5], colors=[color], linewidths=1.8)
-    axes.plot(click.x, click.y, "o", color=CLICK, mec=INK, ms=6)
+    draw_answer(axes, pixels, target, answer, click)
     axes.set_xlim(max(x0 - margin, 0), min(x1 + margin, width))
     axes.set_ylim(min(y1 + margin, height), max(y0 - margin, 0))
-    axes.set_axis_off()

@@ -140,6 +140,11 @@ def content_sha256(base: Base, tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
+def card_path(path: Path) -> Path:
+    """The card beside a tuned model's file."""
+    return path.with_name(path.name.removesuffix(SUFFIX) + ".md")
+
+
 def save_delta(tuned: Any, path: str | Path, card: str | None = None) -> Path:
     """Write what differs from the base, and the card beside it as Markdown.
 
@@ -178,7 +183,7 @@ def save_delta(tuned: Any, path: str | Path, card: str | None = None) -> Path:
     }
     _write(file, save(tensors, metadata))
     if text:
-        _write(file.with_name(file.name.removesuffix(SUFFIX) + ".md"), text.encode())
+        _write(card_path(file), text.encode())
     return file
 
 

@@ -191,7 +191,7 @@ class Rle:
     @cached_property
     def area(self) -> int:
         """Pixels inside."""
-        return int(coco.area(self._raw))
+        return int(coco.area(self.raw))
 
     @cached_property
     def box(self) -> tuple[float, float, float, float]:
@@ -199,7 +199,7 @@ class Rle:
 
         A mask with nothing inside has the box (0, 0, 0, 0).
         """
-        x, y, width, height = (float(value) for value in coco.toBbox(self._raw))
+        x, y, width, height = (float(value) for value in coco.toBbox(self.raw))
         return x, y, x + width, y + height
 
     def iou(self, other: Rle) -> float:
@@ -215,12 +215,12 @@ class Rle:
             )
         if self.area == 0 and other.area == 0:
             return 1.0
-        matrix: Any = coco.iou([self._raw], [other._raw], [0])
+        matrix: Any = coco.iou([self.raw], [other.raw], [0])
         return float(matrix[0, 0])
 
     @property
-    def _raw(self) -> Any:
-        """What pycocotools takes."""
+    def raw(self) -> Any:
+        """What pycocotools takes: `size`, and `counts` as bytes."""
         return {"size": list(self.size), "counts": self.counts.encode("ascii")}
 
     @classmethod

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwidget.annotation.formats.shards import ShardMask
+from segwidget.annotation.store_values import FINISHED
 from segwidget.errors import AnnotationError, FormatError, SettingError
 from segwidget.evaluation.data import read_coco
 from segwidget.evaluation.protocol import lot
@@ -22,7 +23,6 @@ from segwidget.media.image import Image, ImageSource, open_image
 if TYPE_CHECKING:
     from segwidget.annotation.project import BaseProject
 
-_FINISHED = frozenset({"done", "accepted"})
 _BY_PERSON = frozenset({"assisted", "imported"})
 
 
@@ -197,7 +197,7 @@ class FineTuneDataset:
             masks = tuple(
                 ShardMask(a.rle)
                 for a in project.store.annotations(key)
-                if (statuses[key] in _FINISHED or a.origin in _BY_PERSON)
+                if (statuses[key] in FINISHED or a.origin in _BY_PERSON)
                 and (wanted is None or a.label in wanted)
             )
             if masks:

@@ -119,7 +119,9 @@ class Improve:
         """Keep the present model, and delete what was offered."""
         path, self.offered = self.offered, None
         if path is not None:
-            for file in (path, card_of(path)):
+            from segwidget.inference.delta import card_path
+
+            for file in (path, card_path(path)):
                 file.unlink(missing_ok=True)
         self._show("ready")
 
@@ -251,11 +253,6 @@ def divided(project: BaseProject) -> Parts:
     rest, judge = dataset.split(0.25)
     learn, choose = rest.split(0.2)
     return learn, choose, judge
-
-
-def card_of(path: Path) -> Path:
-    """The card beside a tuned model's file."""
-    return path.with_name(path.name.removesuffix(".delta.safetensors") + ".md")
 
 
 def told(comparison: Comparison) -> str:

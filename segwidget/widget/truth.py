@@ -107,7 +107,7 @@ class TruthWidget(SessionWidget):
         with self._lock:
             self._require_open()
             self._truth = new
-            self._truth_raw = [_raw(item.rle) for item in new or ()]
+            self._truth_raw = [item.rle.raw for item in new or ()]
             self._compared.clear()
             answer = self._shown.get(self._answered)
             if answer is not None and answer.answers(self._session.draft):
@@ -149,7 +149,7 @@ class TruthWidget(SessionWidget):
             self._compared[question] = self._compared.pop(question)
             return
         candidates = answer.candidates
-        found = [_raw(candidates.rle(i)) for i in range(len(candidates))]
+        found = [candidates.rle(i).raw for i in range(len(candidates))]
         ious = coco.iou(found, self._truth_raw, [0] * len(self._truth_raw))
         predicted = tuple(float(p) for p in candidates.predicted_iou)
         matrix = np.asarray(ious, np.float32).reshape(len(found), len(self._truth_raw))
@@ -200,7 +200,7 @@ class TruthWidget(SessionWidget):
             return np.zeros(len(self._truth_raw), bool)
         height, width = self.image.height, self.image.width
         at = min(int(prompt.x), width - 1), min(int(prompt.y), height - 1)
-        pixel = _raw(Rle.encode_box(np.ones((1, 1), bool), at, (height, width)))
+        pixel = Rle.encode_box(np.ones((1, 1), bool), at, (height, width)).raw
         # As of a crowd: the pixel's own share that lies within each mask.
         inside: NDArray[np.bool_] = (
             coco.iou([pixel], self._truth_raw, [1] * len(self._truth_raw))[0] > 0
@@ -264,8 +264,3 @@ def _scores(
 ) -> dict[str, Any]:
     """The value of the ``truth_scores`` trait."""
     return {"request": request, "masks": masks, "iou": ious or [], "curve": list(curve)}
-
-
-def _raw(rle: Rle) -> Any:
-    """What pycocotools takes."""
-    return {"size": list(rle.size), "counts": rle.counts.encode("ascii")}

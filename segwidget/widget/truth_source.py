@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
 
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.formats import registry
+from segwidget.annotation.formats.raster import masks_of
 from segwidget.errors import AnnotationError
 from segwidget.inference.rle import Rle
 from segwidget.media.image import Image
@@ -121,19 +121,10 @@ def _from_array(array: NDArray[Any], info: ImageInfo) -> Iterable[Any]:
     _require_size(array.shape, 0, info)
     if array.dtype == np.bool_:
         return [array]
-    values, places = np.unique(array, return_inverse=True)
-    count = int(np.count_nonzero(values))
+    count = int(np.count_nonzero(np.unique(array)))
     if count > MAX_MASKS:
         raise _too_many(count)
-    return _regions(values, places.reshape(array.shape) + 1)
-
-
-def _regions(values: NDArray[Any], places: NDArray[np.intp]) -> Iterable[Rle]:
-    """Each value of a label map but 0 as a mask; looked at where it lies, not in the whole."""
-    for number, (value, box) in enumerate(zip(values, find_objects(places), strict=True), 1):
-        if value != 0:
-            corner = box[1].start, box[0].start
-            yield Rle.encode_box(places[box] == number, corner, places.shape)
+    return masks_of(array).values()
 
 
 def _read(path: Path, info: ImageInfo) -> Iterable[Annotation]:

@@ -23,13 +23,15 @@ import numpy as np
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.atomic import write_atomically
 from segwidget.annotation.formats.coco import read_json
+from segwidget.annotation.formats.folders import read_each
 from segwidget.annotation.formats.raster import (
+    CROWD,
     Overlaps,
-    left_out,
     masks_of,
     paint,
     png_of,
     read_png,
+    require_size,
     watched,
 )
 from segwidget.annotation.formats.registry import (
@@ -44,7 +46,6 @@ from segwidget.errors import FormatError, SegwidgetError
 
 INSTANCES, CLASSES = "_gtFine_instanceIds.png", "_gtFine_labelIds.png"
 PICTURE = "_leftImg8bit"
-CROWD = "iscrowd"
 _MOST_CLASSES, _MOST_OBJECTS = 65, 1000  # 65 * 1000 + 535 are all that 16 bits hold
 #: Cityscapes' classes from number 4 on; 0 to 3 are the camera's own frame and no objects.
 _NAMES = (
@@ -183,18 +184,7 @@ def read_cityscapes(path: Path, *, sizes: Sizes | None = None) -> Imported:
             f"{path.name!r} holds no file that ends in {INSTANCES} or {CLASSES}. Are these "
             "Cityscapes' annotations?"
         )
-    names: set[str] = set()
-    for file in watched(files, "Reading"):
-        try:
-            record, problems = _read_one(file, path, classes, sizes)
-            if record.image.name in names:
-                raise FormatError(f"another file is about {record.image.name!r}, too.")
-        except SegwidgetError as error:
-            read.problems.append(left_out(file.name, error))
-            continue
-        names.add(record.image.name)
-        read.records.append(record)
-        read.problems += problems
+    read_each(read, watched(files, "Reading"), lambda file: _read_one(file, path, classes, sizes))
     return read
 
 
@@ -244,10 +234,8 @@ def _info(
             size = (0, 0) if sizes is None else sizes(name)
         except (SegwidgetError, KeyError):
             continue
-        if sizes is not None and size != shape:
-            raise FormatError(
-                f"it is {shape[1]} × {shape[0]} pixels, but its image is {size[1]} × {size[0]}."
-            )
+        if sizes is not None:
+            require_size(shape, size)
         return ImageInfo(name, shape[1], shape[0])
     return ImageInfo(stem, shape[1], shape[0])
 

@@ -18,9 +18,11 @@ import numpy as np
 
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.atomic import write_atomically
+from segwidget.annotation.colors import channels_of
 from segwidget.annotation.formats.coco import from_row, key_of, labels_of, need, read_json, rows_of
 from segwidget.annotation.formats.coco_dataset import to_coco_dataset
 from segwidget.annotation.formats.raster import (
+    CROWD,
     Overlaps,
     masks_of,
     paint,
@@ -36,7 +38,6 @@ from segwidget.errors import FormatError, SegwidgetError, StoreError
 from segwidget.inference.rle import Rle
 
 NAME = "panoptic.json"
-CROWD = "iscrowd"
 
 
 def write_coco_panoptic(records: Iterable[Annotations], path: Path, *, images: Any = None) -> Path:
@@ -72,8 +73,7 @@ def write_coco_panoptic(records: Iterable[Annotations], path: Path, *, images: A
         for number, (name, codes) in enumerate(files, start=1)
     ]
     for category in data["categories"]:
-        color = category["color"]
-        category["color"] = [int(color[at : at + 2], 16) for at in (1, 3, 5)]
+        category["color"] = list(channels_of(category["color"]))
         category["isthing"] = 1
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     write_atomically(path / NAME, text.encode("ascii"))

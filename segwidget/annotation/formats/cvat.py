@@ -21,7 +21,14 @@ from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.formats.raster import watched
 from segwidget.annotation.formats.registry import Format, Imported
 from segwidget.annotation.formats.shapes import CUT, boxed, edges_of, filled, image_of
-from segwidget.annotation.formats.xml_file import add, number, read_xml, whole, write_xml
+from segwidget.annotation.formats.xml_file import (
+    add,
+    number,
+    read_xml,
+    text_from,
+    whole,
+    write_xml,
+)
 from segwidget.annotation.labels import Label, LabelSet
 from segwidget.annotation.ontology import Attribute, Kind, Value, Values
 from segwidget.errors import FormatError, SegwidgetError
@@ -60,7 +67,7 @@ def write_cvat(records: Iterable[Annotations], path: Path, *, images: Any = None
             for name, value in item.attributes.items():
                 used.setdefault(item.label, {}).setdefault(name, value)
                 one = SubElement(shape, "attribute", name=name)
-                one.text = _said(value)
+                one.text = text_from(value)
     add(task, "size", count)
     add(task, "mode", "annotation")
     described = SubElement(task, "labels")
@@ -274,12 +281,6 @@ def _values(shape: Element, inputs: dict[str, str]) -> Values:
         elif kind != "number":
             said[name] = text
     return Values(said)
-
-
-def _said(value: Value) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
 FORMAT = Format("cvat", "CVAT for images", "file", ".cvat.xml", True, write_cvat, read_cvat)

@@ -7,8 +7,35 @@ from pathlib import Path
 from typing import Any
 
 from segwidget.annotation.annotation import Annotations
+from segwidget.annotation.formats.raster import left_out
 from segwidget.annotation.formats.registry import Format, Imported, file_for, make_folder
-from segwidget.errors import SegwidgetError
+from segwidget.errors import FormatError, SegwidgetError
+
+
+def read_each(
+    read: Imported,
+    files: Iterable[Path],
+    read_one: Callable[[Path], tuple[Annotations, list[str]]],
+) -> None:
+    """Read the file of each image; one that is wrong, or about the same image, is left out.
+
+    Args:
+        read: gets the records and the problems.
+        files: of the images.
+        read_one: reads one, and tells what it has left out.
+    """
+    names: set[str] = set()
+    for file in files:
+        try:
+            record, problems = read_one(file)
+            if record.image.name in names:
+                raise FormatError(f"another file is about {record.image.name!r}, too.")
+        except SegwidgetError as error:
+            read.problems.append(left_out(file.name, error))
+            continue
+        names.add(record.image.name)
+        read.records.append(record)
+        read.problems += problems
 
 
 def file_per_image(

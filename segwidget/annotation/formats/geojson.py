@@ -25,6 +25,7 @@ import numpy as np
 
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.atomic import write_atomically
+from segwidget.annotation.colors import channels_of
 from segwidget.annotation.formats.coco import read_json
 from segwidget.annotation.formats.folders import file_per_image
 from segwidget.annotation.formats.shapes import CUT, filled
@@ -91,7 +92,7 @@ def _feature(item: Annotation, labels: LabelSet, place: Georeference | None) -> 
             "objectType": "annotation",
             "classification": {
                 "name": item.label,
-                "color": [int(color[at : at + 2], 16) for at in (1, 3, 5)],
+                "color": list(channels_of(color)),
             },
             "segwidget": rest,
         },

@@ -24,13 +24,14 @@ import numpy as np
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.atomic import write_atomically
 from segwidget.annotation.formats.coco import read_json
+from segwidget.annotation.formats.folders import read_each
 from segwidget.annotation.formats.raster import (
     Overlaps,
-    left_out,
     masks_of,
     paint,
     png_of,
     read_png,
+    require_size,
     tints,
     watched,
 )
@@ -110,19 +111,12 @@ def read_indexed_png(path: Path, *, sizes: Sizes | None = None) -> Imported:
     for place in rows:
         if place not in here:
             read.problems.append(f"{NAMES!r}: there is no file {place!r}. It was left out.")
-    names: set[str] = set()
-    for file in watched(files, "Reading"):
+
+    def read_one(file: Path) -> tuple[Annotations, list[str]]:
         row = rows.get(file.relative_to(path).as_posix())
-        try:
-            record, problems = _read_one(file, path, row, labels, sizes)
-            if record.image.name in names:
-                raise FormatError(f"another file is about {record.image.name!r}, too.")
-        except SegwidgetError as error:
-            read.problems.append(left_out(file.name, error))
-            continue
-        names.add(record.image.name)
-        read.records.append(record)
-        read.problems += problems
+        return _read_one(file, path, row, labels, sizes)
+
+    read_each(read, watched(files, "Reading"), read_one)
     return read
 
 
@@ -148,10 +142,7 @@ def _read_one(
             size = sizes(info.name)
         except (SegwidgetError, KeyError):
             size = (height, width)  # that there is no such image is told where it is looked for
-        if size != (height, width):
-            raise FormatError(
-                f"it is {width} × {height} pixels, but its image is {size[1]} × {size[0]}."
-            )
+        require_size((height, width), size)
     items: dict[str, Annotation] = {}
     problems, seen = [], set[int]()
     for index, entry in enumerate(objects):

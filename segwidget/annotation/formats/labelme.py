@@ -27,6 +27,7 @@ from PIL import Image as Pillow
 
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.atomic import write_atomically
+from segwidget.annotation.colors import channels_of
 from segwidget.annotation.formats.coco import read_json
 from segwidget.annotation.formats.folders import file_per_image
 from segwidget.annotation.formats.shapes import CUT, boxed, edges_of, filled
@@ -73,7 +74,7 @@ def write_labelme(
         "version": "5.4.1", "flags": {}, "shapes": shapes, "imagePath": image.name,
         "imageData": None, "imageHeight": image.height, "imageWidth": image.width,
         "label_colors": {
-            label.name: [int(label.color[at : at + 2], 16) for at in (1, 3, 5)]
+            label.name: list(channels_of(label.color))
             for label in annotations.labels
         },
     }  # fmt: skip

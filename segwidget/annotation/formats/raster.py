@@ -16,10 +16,13 @@ from scipy import ndimage
 from tqdm.auto import tqdm
 
 from segwidget.annotation.annotation import Annotation, Annotations
+from segwidget.annotation.colors import channels_of
 from segwidget.errors import FormatError, StoreError
 from segwidget.inference.rle import Rle
 
 MAX_PIXELS = 2**27  # of a PNG whose size nothing else tells
+#: The attribute of a group of objects that nobody has told apart.
+CROWD = "iscrowd"
 _MAX_BYTES = 2**30
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: PNG's color types by their numbers in the header.
@@ -150,7 +153,7 @@ def tints(colors: Iterable[str], taken: Iterable[int] = (0,)) -> list[tuple[int,
     """
     used, tries, made = set(taken), dict[str, int](), []
     for color in colors:
-        base = tuple(int(color[at : at + 2], 16) for at in (1, 3, 5))
+        base = channels_of(color)
         while True:
             step = tries.get(color, 0)
             tries[color] = step + 1
@@ -246,6 +249,18 @@ def read_png(
     except Exception as error:  # damaged files make Pillow raise almost anything
         raise FormatError(f"{name!r} is damaged: {error}. Copy or export it again.") from error
     return pixels.astype(np.int32) if kind == "gray16" else pixels
+
+
+def require_size(shape: tuple[int, ...], size: tuple[int, int]) -> None:
+    """Check that pixels are of their image's (height, width).
+
+    Raises:
+        FormatError: they are not.
+    """
+    if size != shape:
+        raise FormatError(
+            f"it is {shape[1]} × {shape[0]} pixels, but its image is {size[1]} × {size[0]}."
+        )
 
 
 def place_below(folder: Path, name: Any, where: str) -> Path:

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.atomic import write_atomically
+from segwidget.annotation.colors import channels_of
+from segwidget.annotation.formats.folders import read_each
 from segwidget.annotation.formats.raster import (
     Flattened,
     Overlaps,
@@ -35,7 +37,15 @@ from segwidget.annotation.formats.raster import (
 )
 from segwidget.annotation.formats.registry import Format, Imported, file_for, make_folder
 from segwidget.annotation.formats.shapes import CUT, boxed, edges_of, image_of
-from segwidget.annotation.formats.xml_file import add, number, read_xml, text_of, whole, write_xml
+from segwidget.annotation.formats.xml_file import (
+    add,
+    number,
+    read_xml,
+    text_from,
+    text_of,
+    whole,
+    write_xml,
+)
 from segwidget.annotation.labels import Label, LabelSet
 from segwidget.annotation.ontology import Values
 from segwidget.errors import FormatError, SegwidgetError
@@ -86,7 +96,7 @@ def write_voc(records: Iterable[Annotations], path: Path, *, images: Any = None)
         lists = make_folder(path / "ImageSets" / name)
         write_atomically(lists / "trainval.txt", "".join(f"{s}\n" for s in stems).encode())
     rows = ["# label:color_rgb:parts:actions", "background:0,0,0::"]
-    rows += [f"{name}:{','.join(map(str, _rgb(color)))}::" for name, color in colors.items()]
+    rows += [f"{name}:{','.join(map(str, channels_of(color)))}::" for name, color in colors.items()]
     write_atomically(path / "labelmap.txt", "\n".join([*rows, ""]).encode())
     overlaps.tell("Pascal VOC")
     if crowded:
@@ -133,7 +143,7 @@ def _root(image: ImageInfo, items: list[Annotation], segmented: bool) -> Element
             for name, said in item.attributes.items():
                 attribute = SubElement(attributes, "attribute")
                 add(attribute, "name", name)
-                add(attribute, "value", _said(said))
+                add(attribute, "value", text_from(said))
     return root
 
 
@@ -149,20 +159,8 @@ def read_voc(path: Path, *, sizes: Any = None) -> Imported:
         raise FormatError(f"{path.name!r} has no folder 'Annotations'. Is this Pascal VOC's?")
     read = Imported()
     known = _labels(path / "labelmap.txt", read.problems)
-    names: set[str] = set()
-    for file in watched(sorted(folder.rglob("*.xml")), "VOC"):
-        try:
-            record, problems = _read_one(file, path, file.relative_to(folder), known)
-            if record.image.name in names:
-                raise FormatError(f"another file is about {record.image.name!r}, too.")
-        except SegwidgetError as error:
-            text = str(error)
-            start = "" if text.startswith(repr(file.name)) else f"{file.name!r}: "
-            read.problems.append(f"{start}{text} It was left out.")
-            continue
-        names.add(record.image.name)
-        read.records.append(record)
-        read.problems += problems
+    files = watched(sorted(folder.rglob("*.xml")), "VOC")
+    read_each(read, files, lambda file: _read_one(file, path, file.relative_to(folder), known))
     return read
 
 
@@ -226,12 +224,6 @@ def _values(element: Element) -> Values:
     return Values(said)
 
 
-def _said(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
-
-
 def _labels(file: Path, problems: list[str]) -> LabelSet | None:
     """The labels of CVAT's list, where there is one."""
     if not file.is_file():
@@ -256,10 +248,6 @@ def _labels(file: Path, problems: list[str]) -> LabelSet | None:
             continue
         found.setdefault(label.name, label)
     return LabelSet(tuple(found.values())) if found else None
-
-
-def _rgb(color: str) -> tuple[int, ...]:
-    return tuple(int(color[at : at + 2], 16) for at in (1, 3, 5))
 
 
 def _colormap() -> NDArray[np.uint8]:

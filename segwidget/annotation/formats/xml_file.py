@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from segwidget.annotation.atomic import write_atomically
+from segwidget.annotation.ontology import Value
 from segwidget.errors import FormatError, StoreError
 
 MAX_BYTES = 256 * 2**20
@@ -110,6 +111,13 @@ def text_of(element: ElementTree.Element, path: str, where: str) -> str:
     if found is None or not found.strip():
         raise FormatError(f"{where} has no <{path}>.")
     return found.strip()
+
+
+def text_from(value: Value) -> str:
+    """An attribute's value as CVAT writes it: a tag's choices have commas between them."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
 def number(text: str | None, what: str) -> float:
