@@ -75,6 +75,8 @@ def zip_project(project: BaseProject, format_: str) -> Path:
     """See `BaseProject.download`."""
     kind = registry.get_format(format_)
     store = Path(project.store.path)
+    if project.read_only:
+        store = Path(store.name).absolute()
     target = store.with_name(f"{store.stem}-{kind.name}.zip")
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
     with tempfile.TemporaryDirectory(prefix="segwidget-") as place:

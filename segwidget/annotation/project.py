@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
+from segwidget.annotation import project_store
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
 from segwidget.annotation.labels import LabelSet, LabelsLike
 from segwidget.annotation.project_image import ProjectImage
@@ -48,10 +49,13 @@ class BaseProject(Sequence[ProjectImage]):
             data set.
         labels: anything that `LabelSet.of` takes; those that the store has already stay.
         store: the file of annotations; by default `segwidget.db` in the images' folder, or in the
-            present one. On a mounted drive, too.
+            present one. On a mounted drive such as Colab's, too: where that allows no write-ahead
+            log, or no locks, others take their place and keep the same promises (`store.remark`).
         column: of a data frame or data set.
         recursive: whether a folder's folders are looked into.
         author: who works.
+        read_only: only look. A project whose store cannot be written is opened like this, too;
+            what is new in the folder is then left out, as `problems` tells.
 
     Attributes:
         store: the annotations.
@@ -73,26 +77,28 @@ class BaseProject(Sequence[ProjectImage]):
         column: str | None = None,
         recursive: bool = True,
         author: str = "",
+        read_only: bool = False,
     ) -> None:
         self._source = find_source(images, column=column, recursive=recursive)
         self.author = author
-        self.keys = self._source.keys
-        self._places = {key: place for place, key in enumerate(self.keys)}
         self._problems = dict(self._source.problems)
         self._opened: OrderedDict[str, Image] = OrderedDict()
         self._lock = threading.Lock()
         path = (self._source.folder or Path()) / STORE_NAME if store is None else Path(store)
         wanted = None if labels is None else LabelSet.of(labels)
-        self.store = Store(path.expanduser(), author=author)
+        self.store = Store(path.expanduser(), author=author, read_only=read_only)
         try:
-            known = set(self.store.keys())
-            new = [(key, None) for key in self.keys if key not in known]
-            if new:
-                self.store.add_images(new)
-            self._add_labels(wanted, keep_colors=not isinstance(labels, LabelSet))
+            left_out = project_store.add_images(self.store, self._source.keys)
+            self._problems |= left_out
+            if wanted is not None:
+                keep_colors = not isinstance(labels, LabelSet)
+                self._problems |= project_store.add_labels(self.store, wanted, keep_colors)
         except BaseException:
             self.store.close()
             raise
+        places = {key: place for place, key in enumerate(self._source.keys)}
+        self._places = {key: place for key, place in places.items() if key not in left_out}
+        self.keys = tuple(self._places)
 
     # Images.
 
@@ -127,6 +133,11 @@ class BaseProject(Sequence[ProjectImage]):
         return isinstance(item, str) and item in self._places
 
     @property
+    def read_only(self) -> bool:
+        """Whether it can only be looked at; `store.remark` tells why, and what to do."""
+        return self.store.read_only
+
+    @property
     def problems(self) -> dict[str, str]:
         """Images that were left out or could not be opened so far, and why."""
         return dict(self._problems)
@@ -157,7 +168,8 @@ class BaseProject(Sequence[ProjectImage]):
             raise KeyError(f"There is no image {key!r} in the project; see project.keys.")
         try:
             image = self._source.open(self._places[key])
-            self._check_same(key, image)
+            named = self._source.folder is not None
+            project_store.check_same(self.store, key, image, named=named)
         except ImageError as error:
             self._problems[key] = str(error)
             raise
@@ -379,7 +391,10 @@ class BaseProject(Sequence[ProjectImage]):
         return made
 
     def download(self, format: str = "coco") -> Path:  # noqa: A002
-        """Export as one ZIP file beside the store, and answer its path."""
+        """Export as one ZIP file beside the store, and answer its path.
+
+        Where the project is open for reading only, the file is in the present folder.
+        """
         from segwidget.annotation.exchange import zip_project
 
         return zip_project(self, format)
@@ -407,36 +422,6 @@ class BaseProject(Sequence[ProjectImage]):
         return f"<{type(self).__name__}: {len(self)} images, {masks} annotations>"
 
     # How it is done.
-
-    def _add_labels(self, wanted: LabelSet | None, keep_colors: bool) -> None:
-        if wanted is None:
-            return
-        if not self.store.has_labels:
-            self.store.set_labels(wanted)
-            return
-        present = self.store.labels
-        labels = present if keep_colors else wanted
-        for label in wanted if keep_colors else present:
-            if label.name not in labels.names:
-                labels = LabelSet((*labels, label))
-        self.store.set_labels(labels)
-
-    def _check_same(self, key: str, image: Image) -> None:
-        """Masks of one picture must not come to lie upon another."""
-        known = self.store.info(key)
-        if known is None or not self.store.annotations(key):
-            return
-        size, before = (image.width, image.height), (known.width, known.height)
-        # Files of one name are taken for the same; a position in a list says next to nothing.
-        nameless = self._source.folder is None and known.sha256 != ""
-        if size == before and not (nameless and image.sha256 != known.sha256):
-            return
-        told = f"{before[0]} × {before[1]} pixels, and this one {size[0]} × {size[1]}"
-        raise ImageError(
-            f"The image {key!r} is not the one that was annotated under this name: that had "
-            f"{told if size != before else 'other pixels'}. Give these images another store: "
-            "Project(..., store='other.db')."
-        )
 
     def _chosen(self, only: Iterable[str | ProjectImage] | None) -> list[str]:
         if only is not None:

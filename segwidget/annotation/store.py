@@ -50,17 +50,25 @@ class Store(StoreFile):
         path: of the file, made where there is none; its folder must be there.
         author: who works, for :meth:`steps`.
         busy_seconds: how long to wait for whoever else writes.
+        read_only: open a store that is there, and never write to it. One that cannot be written is
+            opened like this, too: :attr:`read_only` and :attr:`remark` tell.
 
     Raises:
-        StoreError: it cannot be opened: no such folder, a read-only one, a file that is damaged, of
-            a newer version, or no store. The file is as it was.
+        StoreError: it cannot be opened: no such folder, nothing in a read-only one, a file that is
+            damaged, of a newer version, or no store. The file is as it was.
     """
 
     def __init__(
-        self, path: str | PathLike[str], *, author: str = "", busy_seconds: float = BUSY_SECONDS
+        self,
+        path: str | PathLike[str],
+        *,
+        author: str = "",
+        busy_seconds: float = BUSY_SECONDS,
+        read_only: bool = False,
     ) -> None:
-        super().__init__(path, author, busy_seconds)
+        super().__init__(path, author, busy_seconds, read_only)
         self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._learned: dict[str, ImageInfo] = {}  # of images, where it can only be read
 
     # Labels.
 
@@ -131,6 +139,11 @@ class Store(StoreFile):
         Raises:
             StoreError: a key that is no text; or it cannot be written. No image was added.
         """
+        infos = tuple(infos)
+        if self.read_only and all(key in self for key, _ in infos):
+            known = {key: info for key, info in infos if info is not None}
+            self._learned |= {key: info for key, info in known.items() if self.info(key) is None}
+            return
         rows = [
             (store_values.checked_key(key), None if info is None else store_values.info_text(info))
             for key, info in infos
@@ -161,14 +174,21 @@ class Store(StoreFile):
             StoreError: no such image.
         """
         (text,) = self._image(key, "info")
-        return None if text is None else self._decoded(store_values.info_of, text)
+        if text is None:
+            return self._learned.get(key)
+        found: ImageInfo = self._decoded(store_values.info_of, text)
+        return found
 
     def set_info(self, key: str, info: ImageInfo) -> None:
-        """Say what is known of an image.
+        """Say what is known of an image, which a store that is only read remembers till it closes.
 
         Raises:
             StoreError: no such image, or it cannot be written.
         """
+        if self.read_only:
+            self._image(key, "number")
+            self._learned[key] = info
+            return
         with self._transaction() as run:
             self._image(key, "number")
             text = store_values.info_text(info)

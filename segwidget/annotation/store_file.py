@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from segwidget.annotation import store_values
-from segwidget.annotation.store_schema import explained, open_database
+from segwidget.annotation.store_drive import explained
+from segwidget.annotation.store_schema import open_database
 from segwidget.errors import ClosedError, StoreError
 
 T = TypeVar("T", bound="StoreFile")
@@ -22,13 +23,14 @@ T = TypeVar("T", bound="StoreFile")
 class StoreFile:
     """The part of a `Store` that knows of the file, and not of what is in it."""
 
-    def __init__(self, path: str | PathLike[str], author: str, busy_seconds: float) -> None:
+    def __init__(
+        self, path: str | PathLike[str], author: str, busy_seconds: float, read_only: bool
+    ) -> None:
         self._path = Path(path)
         self.author = author
         self._lock = threading.RLock()
-        opened = open_database(self._path, busy_seconds)
-        self._connection: sqlite3.Connection | None = opened.connection
-        self._journal, self._remark = opened.journal, opened.remark
+        self._opened = open_database(self._path, busy_seconds, read_only=read_only)
+        self._connection: sqlite3.Connection | None = self._opened.connection
 
     @property
     def path(self) -> Path:
@@ -38,12 +40,17 @@ class StoreFile:
     @property
     def journal(self) -> str:
         """How it writes: "wal", or "delete" where the drive does not allow a write-ahead log."""
-        return self._journal
+        return self._opened.journal
 
     @property
     def remark(self) -> str:
         """What a person should know of the drive, in a sentence; "" where all is well."""
-        return self._remark
+        return self._opened.remark
+
+    @property
+    def read_only(self) -> bool:
+        """Whether it can only be read: everything that writes raises `StoreError`."""
+        return bool(self._opened.read_only)
 
     @property
     def closed(self) -> bool:
@@ -56,6 +63,8 @@ class StoreFile:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+                if self._opened.copy is not None:
+                    self._opened.copy.cleanup()
 
     def __enter__(self: T) -> T:
         return self
@@ -128,6 +137,12 @@ class StoreFile:
         """One transaction; whatever is raised inside takes all of it back."""
         with self._lock:
             connection = self._require_open()
+            if self._opened.read_only:
+                raise StoreError(
+                    f"{str(self._path)!r} is open for reading only: {self._opened.read_only}. "
+                    "Nothing was changed. To change it, take a copy with store.backup('mine.db'), "
+                    "and open that: Project(..., store='mine.db')."
+                )
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 try:
@@ -147,10 +162,18 @@ class StoreFile:
 
     def _read(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
         with self._lock:
+            connection = self._require_open()
             try:
-                return self._require_open().execute(sql, values).fetchall()
-            except sqlite3.Error as error:
-                raise explained(error, self._path) from error
+                found = connection.execute(sql, values).fetchall()
+                if self._opened.unchanged():
+                    return found
+            except (sqlite3.Error, OSError) as error:
+                if isinstance(error, sqlite3.Error) and self._opened.unchanged():
+                    raise explained(error, self._path) from error
+            raise StoreError(
+                f"Somebody has written to {str(self._path)!r}, or taken it away, since it was "
+                "opened for reading. Open it again to see what is there now."
+            )
 
     def _require_open(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -1,25 +1,29 @@
-"""The database file behind a `Store`: how it is opened, which tables it has, what can go wrong.
+"""The database file behind a `Store`: how it is opened, and which tables it has.
 
 A file of an older version is brought up to date when it is opened, in one transaction; one of a
-newer version, or of something else, is left alone.
+newer version, or of something else, is left alone. `store_drive` knows what drives allow, and
+`store_reading` opens what cannot be written.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple, TypeVar
 
+from segwidget.annotation import store_drive
+from segwidget.annotation.store_drive import explained
 from segwidget.errors import StoreError
 
 T = TypeVar("T")
 
 APPLICATION = 0x53575744  # "SWWD", in the file's header
 BUSY_SECONDS = 5.0
+UNWRITABLE = "the file or its folder cannot be written"
 
 # One list of statements for each version; a file of version n has had the first n.
 MIGRATIONS: Sequence[Sequence[str]] = (
@@ -63,10 +67,6 @@ MIGRATIONS: Sequence[Sequence[str]] = (
 )
 VERSION = len(MIGRATIONS)
 
-# Drives that several computers share, or that are no disk at all. A write-ahead log needs memory
-# that all who use the file share, which there is silently none of.
-_SHARED = ("nfs", "cifs", "smb", "fuse", "9p", "afs", "drvfs", "vboxsf", "sshfs", "webdav", "davfs")
-
 
 class Opened(NamedTuple):
     """A database that is ready to be used.
@@ -74,29 +74,40 @@ class Opened(NamedTuple):
     Attributes:
         connection: without transactions of its own; any thread may use it, one at a time.
         journal: "wal", or "delete" where that is impossible.
-        remark: why it is not "wal", in a sentence; "" where it is.
+        remark: why it is not "wal", or only read, in a sentence; "" where all is well.
+        read_only: why it can only be read, for a sentence; "" where it can be written.
+        unchanged: whether what is read is still one state; asked before each reading.
+        copy: of what is read, where it cannot be read in its place; it is thrown away in the end.
     """
 
     connection: sqlite3.Connection
     journal: str
     remark: str
+    read_only: str = ""
+    unchanged: Callable[[], bool] = lambda: True
+    copy: TemporaryDirectory[str] | None = None
 
 
-def open_database(path: Path, busy_seconds: float = BUSY_SECONDS) -> Opened:
+def open_database(
+    path: Path, busy_seconds: float = BUSY_SECONDS, *, read_only: bool = False
+) -> Opened:
     """Open a database, made where there is none, and bring it up to date.
 
-    What was confirmed survives a killed process and a power failure (`synchronous=FULL`).
+    What was confirmed survives a killed process and a power failure (`synchronous=FULL`). One that
+    is there and cannot be written is opened for reading.
 
     Args:
         path: of the file; its folder must be there.
         busy_seconds: how long to wait for whoever else writes.
+        read_only: whether it is only to be read, so that nothing is made, changed or updated.
 
     Raises:
-        StoreError: no such folder, one that cannot be written, a file that is damaged, of a newer
-            version or no store at all; it is as it was.
+        StoreError: no such folder, a new file in one that cannot be written, a file that is
+            damaged, of a newer version or no store at all; it is as it was.
     """
     try:
         is_folder, has_folder = path.is_dir(), path.parent.is_dir()
+        is_there = path.is_file() and (read_only or path.stat().st_size > 0)
     except (OSError, ValueError) as error:  # such as a name that is too long
         raise explained(error, path) from error
     if is_folder:
@@ -106,21 +117,68 @@ def open_database(path: Path, busy_seconds: float = BUSY_SECONDS) -> Opened:
             f"{str(path)!r} cannot be opened: there is no folder {str(path.parent)!r}. "
             "Create it first, or check the spelling."
         )
-    try:
-        connection = sqlite3.connect(
-            path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
+    if read_only and not is_there:
+        raise StoreError(
+            f"There is no store {str(path)!r} to read. Check the spelling, or leave read_only away "
+            "to make one."
         )
-    except (sqlite3.Error, ValueError) as error:
-        raise explained(error, path) from error
     try:
-        _require_ours(connection, path)
+        if read_only:
+            return _open_to_read(path, busy_seconds, "read_only=True")
+        if is_there and not store_drive.may_write(path):
+            return _open_to_read(path, busy_seconds, UNWRITABLE)
+        try:
+            return _open_on_drive(path, busy_seconds)
+        except sqlite3.OperationalError as error:
+            if not is_there or not any(w in str(error) for w in ("readonly", "unable to open")):
+                raise
+            return _open_to_read(path, busy_seconds, UNWRITABLE)
+    except StoreError:
+        raise
+    except (sqlite3.Error, OSError, ValueError) as error:
+        raise explained(error, path) from error
+
+
+def _open_to_read(path: Path, busy_seconds: float, reason: str) -> Opened:
+    from segwidget.annotation.store_reading import open_to_read  # which builds on this file
+
+    return open_to_read(path, busy_seconds, reason)
+
+
+def _open_on_drive(path: Path, busy_seconds: float) -> Opened:
+    """Open to read and write; where the drive has no locks on files, with a folder for them."""
+    try:
+        return _open_to_write(path, busy_seconds)
+    except sqlite3.OperationalError as error:
+        # Missing locks look like taken ones, so this is only asked when somebody was waited for.
+        if not any(word in str(error) for word in ("lock", "disk I/O")):
+            raise
+        if store_drive.has_locks(path.parent):
+            raise
+    return _open_to_write(path, busy_seconds, store_drive.LOCK_FOLDER_VFS)
+
+
+def _open_to_write(path: Path, busy_seconds: float, vfs: str = "") -> Opened:
+    connection = store_drive.connect(path, busy_seconds, vfs=vfs)
+    try:
+        alone = False
+        try:
+            require_ours(connection, path)
+        except sqlite3.OperationalError as error:
+            if "unable to open" not in str(error):
+                raise
+            alone = True  # it has a log, and the drive no shared memory to read it with
+            store_drive.read_log_alone(connection)
+            require_ours(connection, path)
         connection.execute("PRAGMA foreign_keys = ON")
-        journal, remark = _patiently(lambda: _choose_journal(connection, path), busy_seconds)
+        if alone:
+            connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+            store_drive.let_others_in(connection)
+        journal, remark = _patiently(
+            lambda: store_drive.choose_journal(connection, path), busy_seconds
+        )
         connection.execute("PRAGMA synchronous = FULL")
         migrate(connection)
-    except sqlite3.Error as error:
-        connection.close()
-        raise explained(error, path) from error
     except BaseException:
         connection.close()
         raise
@@ -133,15 +191,15 @@ def migrate(connection: sqlite3.Connection, to: int = VERSION) -> None:
     Raises:
         sqlite3.Error: what the disk refuses.
     """
-    if _version(connection) >= to:
+    if version_of(connection) >= to:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Read anew: somebody else may have done it while this one waited.
-        for statements in MIGRATIONS[_version(connection) : to]:
+        for statements in MIGRATIONS[version_of(connection) : to]:
             for statement in statements:
                 connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {max(to, _version(connection))}")
+        connection.execute(f"PRAGMA user_version = {max(to, version_of(connection))}")
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute("COMMIT")
     except BaseException:
@@ -150,42 +208,20 @@ def migrate(connection: sqlite3.Connection, to: int = VERSION) -> None:
         raise
 
 
-def explained(error: Exception, path: Path) -> StoreError:
-    """The sentence for what SQLite refuses."""
-    text, place = str(error), repr(str(path))
-    if "full" in text:
-        return StoreError(
-            f"{place} cannot be written: the disk is full. Nothing was changed, and what was saved "
-            "before is there. Make room, and do the step again."
-        )
-    if "locked" in text or "busy" in text:
-        return StoreError(
-            f"{place} is being written by another notebook, which has not finished in time. "
-            "Nothing was changed. Do the step again, or close the other notebook."
-        )
-    if "readonly" in text or "unable to open" in text or "permission" in text.lower():
-        return StoreError(
-            f"{place} cannot be written: the file or its folder is read-only. Nothing was changed. "
-            "Ask for the right to write there, or choose another place for the store."
-        )
-    if "not a database" in text or "malformed" in text or "encrypted" in text:
-        return StoreError(
-            f"{place} is damaged, or is no database; it was left as it is. Put a copy of it back, "
-            "or choose another name for a new store. sqlite3's .recover may read what is left."
-        )
-    return StoreError(
-        f"{place} cannot be used: {text}. Nothing was changed. Check the drive, and do the step "
-        "again, or choose another place for the store."
-    )
+def require_ours(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse other programs' databases, and those of newer versions.
 
-
-def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse other programs' databases, and those of newer versions."""
+    Raises:
+        StoreError: it is one of them.
+        sqlite3.Error: it cannot be read.
+    """
     connection.execute("BEGIN")  # somebody may be making the file: all is read at one moment
-    (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    version = _version(connection)
-    connection.execute("COMMIT")
+    try:
+        (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        version = version_of(connection)
+    finally:
+        connection.execute("ROLLBACK")
     if application != APPLICATION and (application or tables):
         raise StoreError(
             f"{str(path)!r} is a database of another program; expected one that segwidget has "
@@ -199,7 +235,8 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def version_of(connection: sqlite3.Connection) -> int:
+    """How many of `MIGRATIONS` a database has had."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
@@ -213,42 +250,3 @@ def _patiently(act: Callable[[], T], seconds: float) -> T:
             if "locked" not in str(error) or time.monotonic() > end:
                 raise
         time.sleep(0.01)
-
-
-def _choose_journal(connection: sqlite3.Connection, path: Path) -> tuple[str, str]:
-    """A write-ahead log where the drive allows it, else a plain journal; and why."""
-    drive = drive_type(path)
-    shared = drive.startswith(_SHARED)
-    journal, reason = "", f"a drive of type {drive!r} does not allow it"
-    if not shared:
-        try:
-            journal = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            reason = "the drive does not allow it"
-        except sqlite3.OperationalError as error:
-            if any(word in str(error) for word in ("locked", "readonly", "full", "unable")):
-                raise  # which is no fault of the log's
-            reason = str(error)
-    if journal == "wal":
-        return journal, ""
-    journal = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
-    return journal, (
-        f"{str(path)!r} has a plain journal in place of a write-ahead log: {reason}. Work is as "
-        "safe; only one notebook should use the store at a time, and saving takes a little longer."
-    )
-
-
-def drive_type(path: Path) -> str:
-    """The type of the file system that a path is on, such as "ext4"; "" where it is unknown."""
-    try:
-        mounts = Path("/proc/self/mounts").read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return ""
-    real, best, found = os.path.realpath(path), -1, ""
-    for mount in mounts:
-        fields = mount.split(" ")
-        if len(fields) < 3:
-            continue
-        place = fields[1].replace("\\040", " ").rstrip("/")
-        if (real == place or real.startswith(place + "/")) and len(place) >= best:
-            best, found = len(place), fields[2]
-    return found

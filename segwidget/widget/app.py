@@ -115,6 +115,8 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         super().__init__(self._controls.children)
         self.add_class("segwidget-app")
         self._show_list()
+        if project.read_only:
+            self.tell(self._store.remark)
         if self._facts.keys:
             todo = self._facts.passing(Filters("todo"))
             self.open(todo[0] if todo else self._facts.keys[0])

@@ -22,7 +22,9 @@ from segwidget.annotation.store import Store
 
 KEY, SIDE = "a.png", 64
 MOST = 30  # annotations that there are at a time; older ones are deleted
-LATEST = 0.06  # seconds after a process began; its first confirmation comes after a tenth of that
+OPENING = 0.25  # of the processes, which are killed in their first moments
+LATEST = 0.02  # seconds until a process is killed: after it began, or told the last line waited for
+MOST_TOLD = 24  # lines that are waited for: however slow the computer is, something is confirmed
 NEW_FILE_EVERY = 8
 
 
@@ -66,8 +68,17 @@ def keep_for_ever(path, tell):
         items = after
 
 
-def killed(path, seconds):
-    """Start a process that keeps annotations, kill it after so many seconds; what it told."""
+def killed(path, lines, seconds):
+    """Start a process that keeps annotations, and kill it.
+
+    Args:
+        path: of the store.
+        lines: that it has to have told first.
+        seconds: that it has after that.
+
+    Returns:
+        What it told.
+    """
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -80,13 +91,16 @@ def killed(path, seconds):
         finally:
             os._exit(1)
     os.close(writing)
+    told = b""
+    while told.count(b"\n") < lines and (more := os.read(reading, 4096)):
+        told += more
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         pass
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    with os.fdopen(reading, encoding="utf-8") as told:
-        return told.read().splitlines()
+    with os.fdopen(reading, "rb") as rest:
+        return (told + rest.read()).decode().splitlines()
 
 
 def judge(path, lines, before, report):
@@ -129,7 +143,8 @@ def run(folder, kills, seed, progress=None):
         if n % NEW_FILE_EVERY == 0:
             path, there = Path(folder) / f"{report.files}.db", []
             report.files += 1
-        lines = killed(path, chance.uniform(0, LATEST))
+        waited_for = 0 if chance.random() < OPENING else chance.randint(1, MOST_TOLD)
+        lines = killed(path, waited_for, chance.uniform(0, LATEST))
         there = judge(path, lines, there, report)
         if progress is not None:
             progress(report)

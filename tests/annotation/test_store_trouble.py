@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segwidget.annotation import store_schema
+from segwidget.annotation import store_drive, store_schema
 from segwidget.annotation.annotation import Annotation
 from segwidget.annotation.store import ConflictError, Store
-from segwidget.annotation.store_schema import MIGRATIONS, VERSION, migrate, open_database
+from segwidget.annotation.store_schema import MIGRATIONS, VERSION, migrate
 from segwidget.errors import StoreError
 
 KILLS = Path(__file__).with_name("kills.py")
@@ -100,7 +100,7 @@ def test_a_read_only_folder():
 
 
 def test_what_a_disk_refuses_otherwise(path):
-    said = str(store_schema.explained(sqlite3.OperationalError("disk I/O error"), path))
+    said = str(store_drive.explained(sqlite3.OperationalError("disk I/O error"), path))
     assert "disk I/O error. Nothing was changed. Check the drive" in said
 
 
@@ -214,50 +214,6 @@ def test_a_new_file_and_a_migrated_one_have_the_same_tables(tmp_path):
     assert tables(tmp_path / "old.db") == tables(tmp_path / "new.db")
 
 
-# Drives.
-
-
-@pytest.mark.parametrize("drive", ["fuse.drive", "nfs4", "9p", "cifs"])
-def test_a_shared_drive_has_a_plain_journal(path, monkeypatch, drive):
-    with Store(path) as store:
-        store.add_images([("a.png", None)])
-        assert store.journal == "wal"
-    monkeypatch.setattr(store_schema, "drive_type", lambda _: drive)
-    with Store(path) as store:
-        assert store.journal == "delete"
-        assert drive in store.remark
-        assert "Work is as safe" in store.remark
-        store.commit("a.png", [square()])
-    with Store(path) as store:
-        assert len(store.annotations("a.png")) == 1
-
-
-class NoLog(sqlite3.Connection):
-    """A database on a drive where a write-ahead log fails."""
-
-    def execute(self, sql, *values):
-        if "WAL" in sql:
-            raise sqlite3.OperationalError("disk I/O error")
-        return super().execute(sql, *values)
-
-
-def test_a_drive_that_fails_at_a_log_has_a_plain_journal(path, monkeypatch):
-    connect = sqlite3.connect
-    monkeypatch.setattr(
-        store_schema.sqlite3, "connect", lambda *a, **k: connect(*a, factory=NoLog, **k)
-    )
-    opened = open_database(path)
-    assert opened.journal == "delete"
-    assert "disk I/O error" in opened.remark
-    opened.connection.close()
-
-
-def test_the_drive_of_a_path_is_found(tmp_path):
-    if Path("/proc/self/mounts").exists():
-        assert store_schema.drive_type(Path("/proc/self/x")) == "proc"
-        assert store_schema.drive_type(tmp_path) != ""
-
-
 # Others that write.
 
 
@@ -313,7 +269,7 @@ def test_somebody_may_make_the_file_at_the_same_moment(path, monkeypatch, moment
             return super().execute(sql, *values)
 
     monkeypatch.setattr(
-        store_schema.sqlite3, "connect", lambda *a, **k: connect(*a, factory=Meddled, **k)
+        store_drive.sqlite3, "connect", lambda *a, **k: connect(*a, factory=Meddled, **k)
     )
     with Store(path) as store:
         store.add_images([("a.png", None)])
@@ -322,7 +278,7 @@ def test_somebody_may_make_the_file_at_the_same_moment(path, monkeypatch, moment
 
 
 def test_who_hinders_the_log_is_waited_for(path, monkeypatch):
-    monkeypatch.setattr(store_schema, "drive_type", lambda _: "nfs")
+    monkeypatch.setattr(store_drive, "drive_type", lambda _: "nfs")
     with Store(path) as store:
         assert store.journal == "delete"
     monkeypatch.undo()

@@ -401,3 +401,28 @@ def test_images_come_in_a_given_order(pictures):
     app.refresh()
     assert app.wait(PATIENCE)
     assert app.keys_shown == ("c.png", "a.png", "b.png", "d.png")
+
+
+def test_a_project_that_is_only_read_can_be_looked_through(pictures, app, folder):
+    kept = keep(app)
+    app.close()
+    pictures.close()
+    with Project(folder, read_only=True) as read:
+        looking = read.app()
+        assert looking.wait(PATIENCE)
+        assert "open for reading only" in looking._controls.message.value
+        looking.tell("")
+        assert looking.key == "a.png"
+        assert looking.segmenter.annotations.items == (kept,)
+        looking._controls.done.click()
+        assert "reading only" in looking._controls.message.value
+        with pytest.raises(StoreError, match="reading only"):
+            keep(looking)
+        assert looking.segmenter.annotations.items == (kept,)
+        looking.next()  # an image of which nothing was known
+        assert looking.wait(PATIENCE)
+        assert looking.key == "b.png"
+        assert looking.segmenter.image.name == "b.png"
+    with Project(folder) as again:
+        assert again.store.annotations("a.png") == (kept,)
+        assert again.store.status("a.png") == "todo"
