@@ -34,7 +34,7 @@ from segwidget.widget.look import LookWidget
 from segwidget.widget.model_menu import ModelWidget
 from segwidget.widget.parts import PartsWidget
 from segwidget.widget.saving import Saving, changed_pixels
-from segwidget.widget.snapshot import SnapshotWidget
+from segwidget.widget.still import StillWidget
 from segwidget.widget.tiles import TilesWidget
 from segwidget.widget.truth import TruthWidget
 from segwidget.widget.truth_source import truth_of
@@ -44,7 +44,7 @@ STATIC = Path(__file__).parents[1] / "static"
 
 class Segmenter(
     TruthWidget,
-    SnapshotWidget,
+    StillWidget,
     HtmlWidget,
     TilesWidget,
     PartsWidget,

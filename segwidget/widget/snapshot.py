@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PILImage
 from PIL import ImageColor
+from PIL.PngImagePlugin import PngInfo
 
 from segwidget.annotation.annotation import Annotation
 from segwidget.annotation.labels import LabelSet
@@ -19,6 +20,8 @@ from segwidget.widget.binding import SessionWidget
 
 SNAPSHOT_SIDE = 800
 SNAPSHOT_BYTES = 300_000
+#: The keyword of a snapshot's first text chunk; ``js/src/host/still.ts`` looks for it.
+MARK = "segwidget"
 
 FILL = 0.4  # opacity of a mask; its outline is opaque
 ORPHAN = "#8a8f98"  # the color of a label that is no longer in the list
@@ -57,9 +60,12 @@ class SnapshotWidget(SessionWidget):
         if bundle is None:
             return None
         data, metadata = bundle
-        png = to_png(self.snapshot(), SNAPSHOT_BYTES)
-        data["image/png"] = base64.b64encode(png).decode("ascii")
+        data["image/png"] = self._png()
         return data, metadata
+
+    def _png(self) -> str:
+        """The picture of now as it stands in a notebook, base64."""
+        return base64.b64encode(to_png(self.snapshot(), SNAPSHOT_BYTES)).decode("ascii")
 
     def __repr__(self) -> str:
         image = self.image
@@ -95,7 +101,8 @@ def draw_masks(
 def to_png(picture: PILImage.Image, max_bytes: int) -> bytes:
     """Encode a picture as PNG of at most so many bytes.
 
-    As it is where it fits, else in 256 colors, and where even that is too much, smaller.
+    As it is where it fits, else in 256 colors, and where even that is too much, smaller. The first
+    thing in it after its size is a note by which a page tells it from other pictures.
 
     Args:
         picture: RGB.
@@ -112,8 +119,10 @@ def to_png(picture: PILImage.Image, max_bytes: int) -> bytes:
 
 
 def _png(picture: PILImage.Image) -> bytes:
+    note = PngInfo()
+    note.add_text(MARK, "")
     buffer = BytesIO()
-    picture.save(buffer, "PNG", compress_level=6)
+    picture.save(buffer, "PNG", compress_level=6, pnginfo=note)
     return buffer.getvalue()
 
 

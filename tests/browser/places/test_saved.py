@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import OpenNotebook
 from tests.browser.lab_driver import LabPage, LabServer
@@ -47,8 +47,8 @@ def saved(open_notebook: OpenNotebook, server: LabServer) -> tuple[str, dict[str
 
 
 def png_of(notebook: dict[str, Any]) -> Image.Image:
-    [output] = notebook["cells"][0]["outputs"]
-    data = base64.b64decode("".join(output["data"]["image/png"]))
+    [picture] = [o for o in notebook["cells"][0]["outputs"] if "image/png" in o["data"]]
+    data = base64.b64decode("".join(picture["data"]["image/png"]))
     assert len(data) <= 300_000
     with Image.open(BytesIO(data)) as picture:
         return picture.convert("RGB")
@@ -87,3 +87,76 @@ def test_masks_are_seen_without_the_kernel_that_made_them(
     assert (abs(view.pixels() - before) > 40).any(axis=2).mean() < 0.02
     assert complaints.ours == []
     lab.command("kernelmenu:shutdown")
+
+
+BARE = """import numpy as np
+from segwidget import Point, Segmenter
+seg = Segmenter(np.full((300, 400, 3), 90, np.uint8), labels={"disc": "#e5484d"})
+seg"""
+LIVE = "application/vnd.jupyter.widget-view+json"
+STILL = ".jp-OutputArea-child .jp-RenderedImage img"
+
+
+def asks(route: Route) -> bool:
+    """Whether a page asks for a kernel."""
+    return route.request.method == "POST"
+
+
+def red_share(picture: bytes) -> float:
+    """How much of a picture is of the color of a mask's outline."""
+    with Image.open(BytesIO(picture)) as image:
+        pixels = np.asarray(image.convert("RGB"), int)
+    return float((abs(pixels - [0xE5, 0x48, 0x4D]) < 30).all(axis=2).mean())
+
+
+@pytest.mark.parametrize("kernel", ["none", "new"])
+def test_without_widget_state_the_picture_follows_the_masks_and_is_what_is_left(
+    open_notebook: OpenNotebook, server: LabServer, new_page: NewPage, kernel: str
+) -> None:
+    stage = open_notebook([BARE])
+    still = stage.page.locator(STILL)
+    expect(still).to_have_count(1)
+    expect(still).to_be_hidden()  # the live view is there
+    source = still.get_attribute("src")
+    stage.click(200, 150)
+    stage.press("Enter")
+    stage.kernel.until("len(seg.annotations) == 1")
+    stage.page.wait_for_function(
+        "([img, before]) => document.querySelector(img).src !== before", arg=[STILL, source]
+    )
+    expect(still).to_be_hidden()
+    expect(stage.part("annotation-row")).to_have_count(1)
+    stage.lab.command("docmanager:save")
+    stage.lab.command("kernelmenu:shutdown")
+
+    file = server.root / stage.lab.name
+    notebook = json.loads(file.read_text())
+    assert "widgets" not in notebook["metadata"]
+    _, live = notebook["cells"][0]["outputs"]
+    assert LIVE in live["data"]
+    assert "image/png" not in live["data"]
+    buffer = BytesIO()
+    png_of(notebook).save(buffer, "PNG")
+    assert red_share(buffer.getvalue()) > 0.0005
+
+    page, _ = new_page()
+    lab = LabPage(page, server)
+    if kernel == "new":
+        lab.open(stage.lab.name)
+        expect(page.get_by_text("model not found")).to_be_visible()
+    else:
+        # As where there is no room for one more: no kernel starts.
+        page.route(
+            "**/api/sessions*", lambda route: route.abort() if asks(route) else route.continue_()
+        )
+        page.goto(
+            f"{server.url}{server.page_path}/{stage.lab.name}?token={server.token}&reset",
+            timeout=90_000,
+        )
+        expect(page.get_by_text("Loading widget...")).to_be_visible()
+    expect(page.locator(STILL)).to_be_visible()
+    page.wait_for_function("img => document.querySelector(img).naturalWidth === 400", arg=STILL)
+    shown = page.locator(STILL).get_attribute("src") or ""  # a word about the kernel is before it
+    assert red_share(base64.b64decode(shown.split(",")[1])) > 0.0005
+    if kernel == "new":
+        lab.command("kernelmenu:shutdown")
