@@ -120,16 +120,26 @@ class MaskDecoder(nn.Module):
         iou: Tensor = self.iou_prediction_head(tokens[:, 0])
         upscaled = self._upscale(image.unflatten(1, (h, w)), high_res_features)
         hyper = torch.stack(
-            [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
+            [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=2
         )
-        masks = hyper @ upscaled.flatten(1, 2).transpose(1, 2)
-        masks = masks.unflatten(-1, (4 * h, 4 * w))
+        # The product first and the order of the pixels after it: four maps to move, not a map
+        # for each channel.
+        masks = in_order((upscaled.flatten(1, 4) @ hyper).unflatten(1, upscaled.shape[1:5]))
+        masks = masks.permute(0, 3, 1, 2).contiguous()
         return smoothed(masks) if self.smooth else masks, iou
 
     def _upscale(self, image: Tensor, high_res_features: Tensor | None) -> Tensor:
-        """``(B, h, w, C)`` to ``(B, 4h, 4w, c)``, with the stride-4 features added half-way."""
+        """Double twice, with the stride-4 features added half-way.
+
+        Args:
+            image: ``(B, h, w, C)``.
+            high_res_features: ``(I, high_res_channels, 2h, 2w)`` or ``None``.
+
+        Returns:
+            ``(B, 2h, 2w, 2, 2, c)``, as :func:`double` leaves it.
+        """
         first, norm, act, second, last_act = self.output_upscaling
-        x = double(image, cast(nn.ConvTranspose2d, first))
+        x = in_order(double(image, cast(nn.ConvTranspose2d, first)))
         if self.high_res is not None and high_res_features is not None:
             skip = self.high_res(high_res_features).permute(0, 2, 3, 1)
             x = add_shared(skip, x)
@@ -171,10 +181,13 @@ def double(x: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
         layer: the convolution; kernel and stride 2, so that its windows do not overlap.
 
     Returns:
-        ``(B, 2h, 2w, C')``.
+        ``(B, h, w, 2, 2, C')``: for each cell the rows and columns of its window.
     """
-    b, h, w, c = x.shape
-    weight = layer.weight.permute(2, 3, 1, 0).reshape(-1, c)  # (2 * 2 * C', C)
-    y = F.linear(x, weight).view(b, h, w, 2, 2, -1)
-    y = y.permute(0, 1, 3, 2, 4, 5).reshape(b, 2 * h, 2 * w, -1)
-    return y if layer.bias is None else y + layer.bias
+    weight = layer.weight.permute(2, 3, 1, 0).flatten(0, 2)  # (2 * 2 * C', C)
+    bias = None if layer.bias is None else layer.bias.repeat(4)
+    return F.linear(x, weight, bias).unflatten(-1, (2, 2, -1))
+
+
+def in_order(cells: Tensor) -> Tensor:
+    """``(B, h, w, 2, 2, C)`` to ``(B, 2h, 2w, C)``: each window's pixels into their places."""
+    return cells.permute(0, 1, 3, 2, 4, 5).flatten(3, 4).flatten(1, 2)

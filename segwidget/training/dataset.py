@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwidget.annotation.formats.shards import ShardMask
-from segwidget.annotation.store_values import FINISHED
+from segwidget.annotation.proposed import confirmed
 from segwidget.errors import AnnotationError, FormatError, SettingError
 from segwidget.evaluation.data import read_coco
 from segwidget.evaluation.protocol import lot
@@ -22,8 +22,6 @@ from segwidget.media.image import Image, ImageSource, open_image
 
 if TYPE_CHECKING:
     from segwidget.annotation.project import BaseProject
-
-_BY_PERSON = frozenset({"assisted", "imported"})
 
 
 class Record(NamedTuple):
@@ -178,7 +176,8 @@ class FineTuneDataset:
     ) -> FineTuneDataset:
         """What people stand for in a project: masks that they made, and all of finished images.
 
-        Masks that a model has proposed count only where the image is done or accepted; rejected
+        Masks that were proposed or imported count where a person has edited, relabelled or accepted
+        them, or where the image is done or accepted; see :func:`.proposed.confirmed`. Rejected
         images are left out, and so are those that are gone.
 
         Args:
@@ -189,16 +188,15 @@ class FineTuneDataset:
             SettingError: there is no such mask.
         """
         wanted = None if labels is None else {labels} if isinstance(labels, str) else set(labels)
-        counts, statuses = project.store.counts(), project.store.statuses()
+        counts = project.store.counts()
         images = []
         for key in project.keys:
-            if key not in counts or statuses[key] == "rejected":
+            if key not in counts or key in project.problems:  # what is gone teaches nothing
                 continue
             masks = tuple(
                 ShardMask(a.rle)
-                for a in project.store.annotations(key)
-                if (statuses[key] in FINISHED or a.origin in _BY_PERSON)
-                and (wanted is None or a.label in wanted)
+                for a in confirmed(project.store, key)
+                if wanted is None or a.label in wanted
             )
             if masks:
                 images.append(TrainingImage(key, masks, partial(project.open, key)))
@@ -206,7 +204,7 @@ class FineTuneDataset:
             of = "" if wanted is None else f" labeled {', '.join(sorted(wanted))}"
             raise SettingError(
                 f"The project has no confirmed mask{of}; expected at least one. Keep some masks in "
-                "the app, or mark images with proposed masks as done."
+                "the app, or mark images with proposed or imported masks as done."
             )
         return cls(images)
 

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
@@ -37,6 +37,7 @@ from segwidget.sam.sam import ImageFeatures, Sam
 from segwidget.training.clicks import corrective_click, first_prompt
 from segwidget.training.data import RandomCrops, Sample, load_sets
 from segwidget.training.losses import decoder_loss, prototype_loss
+from segwidget.training.optimizers import MatrixOptimizer
 
 # Steps of one size in a row where phases mix.
 BLOCK = 50
@@ -85,7 +86,7 @@ class Recipe:
 
     Attributes:
         steps: optimizer steps in all.
-        lr: peak learning rate of AdamW.
+        lr: peak learning rate.
         warmup: steps to reach it.
         decay: share of the steps, the last ones, in which a cosine leads down to a hundredth of it.
         weight_decay: of matrices and kernels.
@@ -115,13 +116,13 @@ class Recipe:
 FIRST = Recipe()
 # The rate stays high until the end is in sight, so that the run may be made longer while it goes.
 SECOND = Recipe(
-    steps=3000,
-    lr=5e-4,
+    steps=3200,
+    lr=6e-4,
     warmup=100,
     decay=0.35,
     prototype_until=0.0,
     phases=MIXED,
-    odds=((0.5, 0.3, 0.2), (0.2, 0.3, 0.5)),
+    odds=((0.5, 0.3, 0.2), (0.25, 0.35, 0.4)),
     paste=0.25,
 )
 
@@ -133,21 +134,16 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.recipe, self.out, self.device = recipe, out, torch.device(device)
         self.model = build_compact().to(self.device)
+        # A seventh faster, and what MatrixOptimizer asks for.
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as untyped
         if init is not None:
             self.model.load_state_dict(load_file(init))
         self.prototype = nn.ParameterDict(
             {"scale": nn.Parameter(torch.tensor(5.0)), "bias": nn.Parameter(torch.tensor(-2.0))}
         ).to(self.device)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
-        matrices = [p for p in self.model.parameters() if p.ndim > 1]
-        vectors = [p for p in self.model.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": recipe.weight_decay},
-                {"params": [*vectors, *self.prototype.parameters()], "weight_decay": 0.0},
-            ],
-            betas=(0.9, 0.98),
-            fused=True,
+        self.optimizer = MatrixOptimizer(
+            self.model, list(self.prototype.parameters()), recipe.lr, recipe.weight_decay
         )
         self.step = 0
         self.running: dict[str, float] = {}
@@ -178,8 +174,7 @@ class Trainer:
     def train_step(self, images: Tensor, masks: Tensor) -> dict[str, float]:
         """One step on ``images (I, 3, S, S)`` and ``masks (I, P, S/2, S/2)``; what to log."""
         r, model = self.recipe, self.model
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
+        self.optimizer.set_lr(self.learning_rate())
         images, masks = images.to(self.device), masks.to(self.device)
         target = masks.flatten(0, 1)
         log: dict[str, float] = {}
@@ -204,7 +199,7 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(model.parameters(), r.clip)
         if torch.isfinite(norm):
             self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         self.update_average()
         self.step += 1
         return log | {"grad": float(norm)}
@@ -263,6 +258,16 @@ class Trainer:
         part = self.out / "state.pt.part"
         torch.save(state, part)
         part.replace(self.out / "state.pt")
+
+    def export(self) -> Path:
+        """Write the averaged weights as float16 ``weights.safetensors``; where they lie."""
+        path = self.out / "weights.safetensors"
+        weights = {}
+        for name, t in self.average.state_dict().items():
+            small = t.half() if t.is_floating_point() else t
+            weights[name] = small.cpu().contiguous()
+        save_file(weights, path)
+        return path
 
     def resume(self) -> bool:
         """Go on from ``state.pt`` if there is one."""
@@ -358,7 +363,7 @@ def train(
                     break
             del stream
     trainer.save()
-    print(f"stopped at step {trainer.step} of {recipe.steps}")
+    print(f"stopped at step {trainer.step} of {recipe.steps}; weights in {trainer.export()}")
 
 
 def attention() -> Any:

@@ -12,7 +12,7 @@ from segwidget.sam.image_encoder import (
     window_partition,
     window_unpartition,
 )
-from segwidget.sam.mask_decoder import double
+from segwidget.sam.mask_decoder import double, in_order
 from segwidget.sam.transformer import Attention, TwoWayTransformer, add_shared
 
 
@@ -108,7 +108,7 @@ def test_offsets_are_query_minus_key():
 def test_double_is_the_transposed_convolution(generator, bias):
     layer = nn.ConvTranspose2d(6, 4, kernel_size=2, stride=2, bias=bias)
     x = torch.randn(2, 6, 3, 5, generator=generator)
-    ours = double(x.permute(0, 2, 3, 1), layer)
+    ours = in_order(double(x.permute(0, 2, 3, 1), layer))
     assert ours.shape == (2, 6, 10, 4)
     torch.testing.assert_close(ours.permute(0, 3, 1, 2), layer(x), rtol=0, atol=1e-5)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file
 
 from segwidget.training import pretrain
 from segwidget.training.data import RandomCrops, load_sets
@@ -213,22 +213,28 @@ def test_mean_where():
 
 
 def test_a_second_run_goes_on_from_finished_weights(tmp_path, shards):
+    (tmp_path / "first").mkdir()
     begun = Trainer(Recipe(), tmp_path / "first", "cpu")
-    weights = {k: v.half() for k, v in begun.model.state_dict().items()}
-    save_file(weights, tmp_path / "weights.safetensors")
+    weights = load_file(begun.export())
     phases = tuple(Phase(None, s, 2, 2, (0.6, 1.0), (1.0, 0.0, 0.0)) for s in (SIZE, 2 * SIZE))
     recipe = replace(
         SECOND, steps=4, phases=phases, odds=((0.5, 0.5), (0.0, 1.0)), paste=1.0, warmup=1
     )
-    again = Trainer(recipe, tmp_path / "second", "cpu", tmp_path / "weights.safetensors")
+    again = Trainer(recipe, tmp_path / "second", "cpu", tmp_path / "first" / "weights.safetensors")
     for key, value in again.model.state_dict().items():
         assert torch.equal(value, weights[key].to(value.dtype))
-    train(recipe, shards, tmp_path / "second", "cpu", 1, 5, tmp_path / "weights.safetensors")
+    train(
+        recipe, shards, tmp_path / "second", "cpu", 1, 5, tmp_path / "first" / "weights.safetensors"
+    )
     log = (tmp_path / "second" / "log.jsonl").read_text()
     assert json.loads(log.splitlines()[0])["recipe"]["paste"] == 1.0
     done = Trainer(recipe, tmp_path / "second", "cpu")
     assert done.resume()
     assert done.step == 4
+    kept = load_file(tmp_path / "second" / "weights.safetensors")
+    for key, value in done.average.state_dict().items():
+        assert kept[key].dtype == (torch.float16 if value.is_floating_point() else torch.int64)
+        assert torch.equal(kept[key], value.to(kept[key].dtype))
 
 
 def test_the_rate_of_a_second_run_falls_only_at_the_end(tmp_path):
