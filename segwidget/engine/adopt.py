@@ -11,12 +11,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segwidget.annotation import checks
-from segwidget.engine.records import confirmed
 from segwidget.errors import CheckpointError, SettingError
 from segwidget.inference.models import DELTA_SUFFIX
 
@@ -179,19 +177,12 @@ def _save(project: BaseProject, base: Predictor, tuned: Any) -> Path:
 
 def _confirmed_images(project: BaseProject, labels: frozenset[str] | None) -> list[TrainingImage]:
     """Images with masks that people stand for; none is opened yet."""
-    from segwidget.annotation.formats.shards import ShardMask
-    from segwidget.training.dataset import TrainingImage
+    from segwidget.training.dataset import FineTuneDataset
 
-    images = []
-    for key in project.store.counts():
-        if key not in project or key in project.problems:  # what is gone teaches nothing
-            continue
-        masks = tuple(
-            ShardMask(a.rle) for a in confirmed(project, key) if labels is None or a.label in labels
-        )
-        if masks:
-            images.append(TrainingImage(key, masks, partial(project.open, key)))
-    return images
+    try:
+        return list(FineTuneDataset.from_project(project, labels).images)
+    except SettingError:  # there is none
+        return []
 
 
 def _note(project: BaseProject, present: Predictor, done: Improvement) -> Improvement:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from segwidget.engine.records import confirmed, read_record
+from segwidget.annotation.proposed import confirmed, read_record
 
 if TYPE_CHECKING:
     from segwidget.annotation.project import BaseProject
@@ -58,7 +58,7 @@ def measure_effort(project: BaseProject) -> tuple[Effort, Effort]:
         if key not in project:
             continue
         record = read_record(project.store, key)
-        for item in confirmed(project, key):
+        for item in confirmed(project.store, key):
             if item.origin == "imported":
                 continue
             late = record is not None and (item.origin != "assisted" or item.created > record.at)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segwidget.annotation import checks
+from segwidget.annotation.proposed import Record, Suggestion, read_record, record_values
 from segwidget.annotation.sources import Source
 from segwidget.engine.automatic import all_done, read_masks
-from segwidget.engine.records import Record, Suggestion, read_record, record_values
 from segwidget.errors import SettingError, StoreError
 
 if TYPE_CHECKING:

@@ -25,16 +25,15 @@ from tqdm.auto import tqdm
 
 from segwidget.annotation import checks
 from segwidget.annotation.automatic import to_annotation
-from segwidget.engine.automatic import WHOLE
-from segwidget.engine.records import (
+from segwidget.annotation.proposed import (
     Record,
     Suggestion,
     confirmed,
     read_record,
     record_values,
-    taken_off,
-    untouched,
 )
+from segwidget.engine.automatic import WHOLE
+from segwidget.engine.records import taken_off, untouched
 from segwidget.engine.similarity import REFUSED, Guess, Neighbors, Vectors, mask_vectors
 from segwidget.errors import ImageError, SettingError
 from segwidget.inference.everything import EverythingSettings
@@ -135,7 +134,7 @@ class Memory:
         for key in project.store.counts():
             if key not in project:
                 continue
-            kept = confirmed(project, key)
+            kept = confirmed(project.store, key)
             chosen += [(a.created, a.label, a.rle, key) for a in kept]
             record = read_record(project.store, key)
             if record is None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from segwidget.annotation.proposed import read_record
 from segwidget.engine.assisted import Effort, measure_effort
 from segwidget.engine.automatic import all_done
-from segwidget.engine.records import Quality, quality, read_record
+from segwidget.engine.records import Quality, quality
 
 if TYPE_CHECKING:
     import pandas as pd

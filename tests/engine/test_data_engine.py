@@ -14,9 +14,9 @@ from segwidget.annotation.automatic import to_annotation
 from segwidget.annotation.formats.sa1b import read_sa1b
 from segwidget.annotation.image_info import ImageInfo
 from segwidget.annotation.project import BaseProject
+from segwidget.annotation.proposed import read_record
 from segwidget.engine import automatic, semi
 from segwidget.engine.data_engine import DataEngine
-from segwidget.engine.records import read_record
 from segwidget.engine.similarity import mask_vectors
 from segwidget.errors import FormatError, SettingError, StoreError
 from segwidget.inference.everything import EverythingSettings, Proposal

@@ -7,10 +7,11 @@ import pytest
 
 from segwidget.annotation.annotation import Annotation
 from segwidget.annotation.project import BaseProject
+from segwidget.annotation.proposed import Record, Suggestion, confirmed, record_values
 from segwidget.engine.data_engine import DataEngine
-from segwidget.engine.records import Record, Suggestion, confirmed, record_values
 from segwidget.errors import CheckpointError, SettingError
 from segwidget.inference.rle import Rle
+from segwidget.training.dataset import FineTuneDataset
 
 SIDE = 24
 MOMENT = "2026-01-01T00:00:00.000+00:00"
@@ -165,13 +166,19 @@ def test_impossible_shares(finished, training, held_out):
         DataEngine(finished).improve(held_out=held_out)
 
 
+def learnt(project, labels=None):
+    """The masks that a model would learn from."""
+    dataset = FineTuneDataset.from_project(project, labels)
+    return {mask.rle for image in dataset.images for mask in image.masks}
+
+
 def test_what_people_stand_for(project):
     image = project[0]
     mine = image.annotations.add(block(), label="car")
     kept, edited, accepted, relabelled = (
         image.annotations.add(block(x), label="car", origin="proposed") for x in (3, 6, 9, 12)
     )
-    foreign = image.annotations.add(block(14), label="car", origin="imported")
+    image.annotations.add(block(14), label="car", origin="imported")
     proposed = (kept, edited, accepted, relabelled)
     record = Record(
         "c0" * 32, MOMENT, masks=tuple(Suggestion(a.id, a.label, a.rle) for a in proposed)
@@ -187,15 +194,18 @@ def test_what_people_stand_for(project):
         }
     )
     project.store.set_meta(f"accepted masks of {image.key}", [accepted.id])
-    assert {a.id for a in confirmed(project, image.key)} == {
-        one.id for one in (mine, edited, accepted, relabelled)
-    }
+    edits = {a.id: a for a in image.annotations}
+    edited, relabelled = edits[edited.id], edits[relabelled.id]
+    assert set(confirmed(project.store, image.key)) == {mine, edited, accepted, relabelled}
+    assert learnt(project) == {a.rle for a in (mine, edited, accepted, relabelled)}
     image.status = "done"
-    assert {a.id for a in confirmed(project, image.key)} == {
-        one.id for one in (mine, *proposed, foreign)
-    }
+    assert set(confirmed(project.store, image.key)) == {*edits.values()}
+    assert learnt(project) == {a.rle for a in edits.values()}
+    assert learnt(project, "person") == {relabelled.rle}
     image.status = "rejected"
-    assert confirmed(project, image.key) == ()
+    assert confirmed(project.store, image.key) == ()
+    with pytest.raises(SettingError, match="no confirmed mask"):
+        learnt(project)
 
 
 def test_training_goes_on_after_a_kill_and_begins_anew_for_other_masks(finished, training):

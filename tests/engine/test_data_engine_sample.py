@@ -8,9 +8,10 @@ import pytest
 from segwidget.annotation.annotation import Annotation, Annotations
 from segwidget.annotation.image_info import ImageInfo
 from segwidget.annotation.project import BaseProject
+from segwidget.annotation.proposed import Record, Suggestion, read_record, record_values
 from segwidget.engine import automatic, sample
 from segwidget.engine.data_engine import DataEngine
-from segwidget.engine.records import Record, Suggestion, quality, read_record, record_values
+from segwidget.engine.records import quality
 from segwidget.errors import SettingError, StoreError
 from segwidget.inference.rle import Rle
 

@@ -6,9 +6,9 @@ from PIL import Image as PILImage
 
 from segwidget.annotation.annotation import Annotation, Annotations
 from segwidget.annotation.image_info import ImageInfo
+from segwidget.annotation.proposed import Record, record_values
 from segwidget.engine import automatic
 from segwidget.engine.data_engine import DataEngine
-from segwidget.engine.records import Record, record_values
 from segwidget.widget import project as project_module
 from segwidget.widget.project import Project
 
