@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from segwidget.errors import SettingError
-from segwidget.evaluation.annotator import first_click, next_click, tight_box
+from segwidget.evaluation.annotator import first_click, tight_box
+from segwidget.evaluation.clicking import turns
 from segwidget.evaluation.metrics import Mean, iou, mean_with_interval, number_of_clicks
 from segwidget.evaluation.pictures import QUIET, ShownFigure, draw_answer
 from segwidget.evaluation.protocol import (
@@ -272,15 +273,11 @@ def _measure(
     """What comes of one mask of the present image."""
     rle = image.item.masks[index].rle
     target = rle.decode()
-    clicks, curve = [first_click(target)], []
-    while True:
-        mask = segmenter.click(tuple(clicks))[0].mask
-        curve.append(iou(mask, target))
-        enough = len(curve) >= 3 and max(curve) >= THRESHOLDS[-1]
-        click = next_click(target, mask, clicks)
-        if click is None or enough or len(curve) >= most:
+    curve: list[float] = []
+    for turn in turns(segmenter.click, target, most):
+        curve.append(turn.iou)
+        if len(curve) >= 3 and max(curve) >= THRESHOLDS[-1]:
             break
-        clicks.append(click)
     if max(curve) < THRESHOLDS[-1]:  # then a count reads it as never reached
         curve += [curve[-1]] * (most - len(curve))
     found = {clicks_name(n): curve[min(n, len(curve)) - 1] for n in (1, 3)}

@@ -32,10 +32,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwidget.evaluation.annotator import first_click, next_click, tight_box
+from segwidget.evaluation.annotator import tight_box
 from segwidget.evaluation.by_hand import fewest_strokes, fewest_vertices
-from segwidget.evaluation.metrics import MOST_CLICKS, Mean, iou, resampled_means
+from segwidget.evaluation.clicking import turns
+from segwidget.evaluation.metrics import MOST_CLICKS, Mean, resampled_means
 from segwidget.evaluation.protocol import THRESHOLDS, SampledImage
+from segwidget.inference.candidates import Candidates
 from segwidget.inference.predictor import Predictor
 from segwidget.inference.prompts import Box, Point
 
@@ -177,21 +179,19 @@ def clicks_until(
         For each threshold the number of clicks, from 1, or 0 where the box did; ``None`` where 20
         were not enough.
     """
-    clicks: list[Point] = [] if box is not None else [first_click(target)]
     before = () if box is None else (box,)
+
+    def ask(clicks: tuple[Point, ...]) -> Candidates:
+        return predictor.predict([*before, *clicks], refine=bool(clicks))
+
     needed: list[int | None] = [None] * len(thresholds)
-    while True:
-        mask = predictor.predict([*before, *clicks], refine=bool(clicks))[0].mask
-        value = iou(mask, target)
+    for turn in turns(ask, target, clicks=None if box is None else ()):
         for i, threshold in enumerate(thresholds):
-            if needed[i] is None and value >= threshold:
-                needed[i] = len(clicks)
-        if None not in needed or len(clicks) >= MOST_CLICKS:
-            return needed
-        click = next_click(target, mask, clicks)
-        if click is None:  # every pixel to be corrected has been clicked
-            return needed
-        clicks.append(click)
+            if needed[i] is None and turn.iou >= threshold:
+                needed[i] = len(turn.clicks)
+        if None not in needed:
+            break
+    return needed
 
 
 #: What is averaged: one mask's worth.

@@ -46,8 +46,9 @@ from numpy.typing import NDArray
 
 from segwidget.annotation.formats.shards import ShardMask, read_shard
 from segwidget.errors import StoreError
-from segwidget.evaluation.annotator import first_click, jittered_box, next_click, tight_box
-from segwidget.evaluation.metrics import MOST_CLICKS, boundary_iou, iou, oracle_iou
+from segwidget.evaluation.annotator import jittered_box, tight_box
+from segwidget.evaluation.clicking import Answer, ScoredMask, turns
+from segwidget.evaluation.metrics import boundary_iou, iou, oracle_iou
 from segwidget.inference.candidates import Candidates
 from segwidget.inference.predictor import Predictor
 from segwidget.inference.prompts import Box, Point
@@ -59,26 +60,6 @@ THRESHOLDS = (0.85, 0.90)
 
 #: Sets of natural photographs.
 NATURAL = frozenset({"bsds500", "davis2016", "ccp", "camvid", "human290", "food_via"})
-
-
-class ScoredMask(Protocol):
-    """One mask of an answer."""
-
-    @property
-    def mask(self) -> NDArray[np.bool_]:
-        """``(H, W)`` bool."""
-
-    @property
-    def predicted_iou(self) -> float | None:
-        """What the segmenter believes its IoU to be; ``None`` where it has no opinion."""
-
-
-class Answer(Protocol):
-    """An answer: one or more masks, best first."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> ScoredMask: ...
 
 
 class PromptableSegmenter(Protocol):
@@ -321,24 +302,20 @@ def ask(
         if first.predicted_iou is not None:
             predicted[prompt] = float(first.predicted_iou)
 
-    clicks = [first_click(target)]
     curve: list[float] = []
-    for count in range(1, MOST_CLICKS + 1):
-        if len(clicks) == count:
-            answer = segmenter.click(tuple(clicks))
-            first = answer[0]
-            mask = first.mask
-            curve.append(iou(mask, target))
+    for _, answer, mask, value in turns(segmenter.click, target):
+        curve.append(value)
+        first, count = answer[0], len(curve)
         if count in CLICKS:
             note(clicks_name(count), first, mask)
         if count == 1:
             three = (answer[i].mask for i in range(min(3, len(answer))))
             actual[BEST_OF_THREE] = oracle_iou(three, target)
-        if count >= CLICKS[-1] and (len(clicks) < count or max(curve) >= THRESHOLDS[-1]):
+        if count >= CLICKS[-1] and max(curve) >= THRESHOLDS[-1]:
             break
-        if len(clicks) == count:
-            click = next_click(target, mask, clicks)
-            clicks += [] if click is None else [click]
+    for count in CLICKS:
+        if count > len(curve):  # nothing was left to correct: the last answer counts from there on
+            note(clicks_name(count), first, mask)
     for name, box in ((BOX, tight_box(target)), (LOOSE_BOX, jittered_box(target, rng))):
         first = segmenter.box(box)[0]
         note(name, first, first.mask)
