@@ -239,6 +239,37 @@ class LabelSet(Sequence[Label]):
         labels[place] = replace(labels[place], name=name)
         return replace(self, labels=tuple(labels))
 
+    def change(self, name: str, to: Label) -> LabelSet:
+        """This set with another label in the place of one; those below it stay below it.
+
+        Raises:
+            LabelError: no such label, a name or hotkey of another one, or parents in a circle.
+        """
+        place = self._position(name)
+        labels = list((self if to.name == name else self.rename(name, to.name)).labels)
+        labels[place] = to
+        return replace(self, labels=tuple(labels))
+
+    def remove(self, name: str) -> LabelSet:
+        """This set without a label; those below it go to its parent.
+
+        Raises:
+            LabelError: no such label, or it is the only one.
+        """
+        gone = self.find(name)
+        left = (one for one in self.labels if one is not gone)
+        return replace(
+            self,
+            labels=tuple(
+                replace(one, parent=gone.parent) if one.parent == name else one for one in left
+            ),
+        )
+
+    def below(self, name: str) -> frozenset[str]:
+        """The names of all labels that have a label above them, however far."""
+        parents = {one.name: one.parent for one in self.labels}
+        return frozenset(n for n in parents if name in ancestors(n, parents, "label"))
+
     def joined(self, more: Iterable[Label]) -> LabelSet:
         """This set with the labels of another one that it lacks, and with that one's relations.
 

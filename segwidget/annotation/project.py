@@ -267,7 +267,9 @@ class BaseProject(Sequence[ProjectImage]):
         from segwidget.annotation.statistics import measure
 
         counts = self.store.counts()
-        return measure((self[key].record for key in self.keys if key in counts), len(self))
+        judging = self.store.judging_seconds()
+        records = (self[key].record for key in self.keys if key in counts)
+        return measure(records, len(self), sum(judging.get(key, 0.0) for key in self.keys))
 
     def plot(self) -> Figure:
         """The statistics as one matplotlib figure."""

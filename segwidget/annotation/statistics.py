@@ -36,6 +36,7 @@ class Statistics:
             spent any.
         labels: how many masks each label has, the most frequent first.
         origins: how many masks came to be in which way.
+        judging: seconds that reviewers have spent, in all.
     """
 
     images: int
@@ -49,6 +50,7 @@ class Statistics:
     seconds: Floats
     labels: dict[str, int]
     origins: dict[str, int]
+    judging: float = 0.0
 
     @property
     def masks(self) -> int:
@@ -71,7 +73,8 @@ class Statistics:
                 "predicted IoU": _median(self.predicted_iou),
                 "stability": _median(self.stability_score),
                 "seconds per mask": _median(spent),
-                "seconds in all": float(spent.sum()),
+                "seconds of judging": self.judging,
+                "seconds in all": float(spent.sum()) + self.judging,
             },
             dtype=float,
         )
@@ -80,12 +83,13 @@ class Statistics:
         return f"<Statistics of {self.masks} masks on {len(self.masks_per_image)} images>"
 
 
-def measure(records: Iterable[Annotations], images: int) -> Statistics:
+def measure(records: Iterable[Annotations], images: int, judging: float = 0.0) -> Statistics:
     """Measure the masks of images, one image in memory at a time.
 
     Args:
         records: the annotations of each image that has any.
         images: how many images there are in all.
+        judging: seconds that reviewers have spent.
     """
     per_image: list[int] = []
     rows: list[tuple[float, ...]] = []
@@ -121,6 +125,7 @@ def measure(records: Iterable[Annotations], images: int) -> Statistics:
         seconds=np.array([seconds for _, seconds in sorted(times)], np.float64),
         labels=dict(sorted(labels.items(), key=lambda pair: -pair[1])),
         origins=dict(sorted(origins.items(), key=lambda pair: -pair[1])),
+        judging=judging,
     )
 
 

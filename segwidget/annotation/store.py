@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from segwidget.annotation import checks, store_values
 from segwidget.annotation.annotation import Annotation, ImageInfo
+from segwidget.annotation.describing import renamed
 from segwidget.annotation.labels import LabelSet, LabelsLike
 from segwidget.annotation.places import new_places
 from segwidget.annotation.store_file import StoreFile
@@ -87,26 +88,44 @@ class Store(StoreFile):
         text = self._setting("labels")
         return LabelSet.of() if text is None else self._decoded(store_values.labels_of, text)
 
-    def set_labels(self, labels: LabelsLike) -> None:
-        """Replace the labels.
+    def label_counts(self) -> dict[str, int]:
+        """How many annotations labels have, by name; those that have none are left out."""
+        return dict(self._read("SELECT label, COUNT(*) FROM annotations GROUP BY label"))
+
+    def set_labels(self, labels: LabelsLike, renames: Mapping[str, str] | None = None) -> None:
+        """Replace the labels, and relabel annotations of all images, all or nothing.
 
         Args:
             labels: anything that `LabelSet.of` takes.
+            renames: new names by old ones: annotations that have an old one get the new one. Two
+                old ones may become the same.
 
         Raises:
-            LabelError: labels that cannot be used, or one that annotations have would be gone.
+            LabelError: labels that cannot be used; or they lack a label, an attribute or a relation
+                that annotations have; nothing was changed.
             StoreError: it cannot be written; nothing was changed.
         """
-        new = LabelSet.of(labels)
+        new, moves = LabelSet.of(labels), dict(renames or {})
         with self._transaction() as run:
-            used = self._label_counts(run)
-            lost = [f"{name!r} ({count})" for name, count in used.items() if name not in new.names]
+            used, old = self._label_counts(run), self.labels
+            moves = {name: to for name, to in moves.items() if name != to}
+            lost = [
+                f"{name!r} ({count})"
+                for name, count in used.items()
+                if moves.get(name, name) not in new.names
+            ]
             if lost:
                 raise LabelError(
                     f"Annotations have labels that the new ones lack: {', '.join(lost)}. Leave "
                     "these in, rename them with rename_label, or relabel the annotations first."
                 )
+            self._check_values(run, used, old, new, moves)
             self._write_labels(run, new)
+            changed = sum(used.get(name, 0) for name in moves)
+            if changed:
+                self._relabel(run, moves)
+                step = ", ".join(f"{name} to {to}" for name, to in moves.items())
+                self._log(run, None, Step("", f"relabel {step}", changed=changed))
 
     def rename_label(self, old: str, new: str) -> None:
         """Rename a label, also in all annotations that have it.
@@ -117,15 +136,11 @@ class Store(StoreFile):
         """
         with self._transaction() as run:
             labels = self.labels
-            renamed = labels.rename(old, new)
-            name = renamed[labels.names.index(old)].name
-            run(
-                "UPDATE images SET revision = revision + 1 "
-                "WHERE number IN (SELECT image FROM annotations WHERE label = ?)",
-                (old,),
-            )
-            changed = run("UPDATE annotations SET label = ? WHERE label = ?", (name, old)).rowcount
-            self._write_labels(run, renamed)
+            others = labels.rename(old, new)
+            name = others[labels.names.index(old)].name
+            changed = self._label_counts(run).get(old, 0)
+            self._relabel(run, {old: name})
+            self._write_labels(run, others)
             self._log(run, None, Step("", f"rename {old} to {name}", changed=changed))
 
     # Images.
@@ -202,8 +217,13 @@ class Store(StoreFile):
         """
         return str(self._image(key, "status")[0])
 
-    def set_status(self, key: str, status: Status) -> None:
+    def set_status(self, key: str, status: Status, *, seconds: float = 0.0) -> None:
         """Say how far an image is.
+
+        Args:
+            key: of the image.
+            status: how far it is.
+            seconds: that somebody took to judge it, for :meth:`steps`.
 
         Raises:
             StoreError: no such image, another word, or it cannot be written.
@@ -215,7 +235,7 @@ class Store(StoreFile):
         with self._transaction() as run:
             (number,) = self._image(key, "number")
             run("UPDATE images SET status = ? WHERE number = ?", (status, number))
-            self._log(run, number, Step(key, status))
+            self._log(run, number, Step(key, status, seconds=seconds))
 
     def statuses(self) -> dict[str, str]:
         """How far each image is, by key, in order."""
@@ -306,6 +326,34 @@ class Store(StoreFile):
             run("UPDATE images SET revision = revision + 1 WHERE number = ?", (number,))
             self._log(run, number, done)
         self._remember(key, _Known(revision + 1, items, places))
+
+    def log(
+        self, key: str, step: str, *, seconds: float, meta: Mapping[str, Any] | None = None
+    ) -> None:
+        """Note something that took time and changed no annotation, such as a judgement.
+
+        Args:
+            key: of the image.
+            step: what was done, for :meth:`steps`.
+            seconds: that it took.
+            meta: small values that are written with it; see :meth:`set_meta`.
+
+        Raises:
+            StoreError: no such image, or it cannot be written; nothing was changed.
+        """
+        with self._transaction() as run:
+            (number,) = self._image(key, "number")
+            self._write_meta(run, meta or {})
+            self._log(run, number, Step(key, step, seconds=seconds))
+
+    def judging_seconds(self) -> dict[str, float]:
+        """Seconds spent on images by steps that changed no annotation, by key: on judging them."""
+        return dict(
+            self._read(
+                "SELECT key, SUM(seconds) FROM steps JOIN images ON images.number = steps.image "
+                "WHERE seconds > 0 AND added + changed + removed = 0 GROUP BY images.number"
+            )
+        )
 
     def steps(self, key: str | None = None) -> list[Step]:
         """What was done, the oldest first.
@@ -406,6 +454,43 @@ class Store(StoreFile):
             wanted = wanted if name in wanted.names else wanted.add(name)
         if wanted != present:
             self._write_labels(run, wanted)
+
+    def _check_values(
+        self,
+        run: Run,
+        used: Iterable[str],
+        old: LabelSet,
+        new: LabelSet,
+        moves: Mapping[str, str],
+    ) -> None:
+        """Refuse labels that cannot hold what is said of annotations; reads only those in doubt."""
+        doubtful = [
+            name
+            for name in used
+            if name in old.names
+            and (has := old.attributes_of(name))
+            and has != new.attributes_of(moves.get(name, name))
+        ]
+        if set(old.relations) - set(new.relations):
+            doubtful = [name for name in used if name in old.names]
+        for name in doubtful:
+            rows = run("SELECT id, label, data FROM annotations WHERE label = ?", (name,))
+            items = [self._decoded(store_values.annotation_of, *row) for row in rows.fetchall()]
+            renamed(items, old, new, {one: to for one, to in moves.items() if one in old.names})
+
+    def _relabel(self, run: Run, moves: Mapping[str, str]) -> None:
+        """Give annotations other labels by old ones, all at once: two may change places."""
+        marks = ", ".join("?" for _ in moves)
+        run(
+            "UPDATE images SET revision = revision + 1 WHERE number IN "
+            f"(SELECT image FROM annotations WHERE label IN ({marks}))",
+            tuple(moves),
+        )
+        cases = " ".join("WHEN ? THEN ?" for _ in moves)
+        run(
+            f"UPDATE annotations SET label = CASE label {cases} END WHERE label IN ({marks})",
+            (*(text for pair in moves.items() for text in pair), *moves),
+        )
 
     def _write_labels(self, run: Run, labels: LabelSet) -> None:
         text = store_values.labels_text(labels)

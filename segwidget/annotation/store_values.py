@@ -26,7 +26,8 @@ class Step(NamedTuple):
         name: what was done, such as "keep car".
         author: who did it.
         at: when it was confirmed, ISO 8601 in UTC.
-        seconds: by how much the annotations' own seconds have grown.
+        seconds: by how much the annotations' own seconds have grown; where none was changed, what
+            a judgement took.
         added: how many annotations are new.
         changed: how many are others than before.
         removed: how many are gone.

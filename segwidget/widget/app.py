@@ -16,7 +16,9 @@ from segwidget.inference.network import Precision
 from segwidget.inference.registry import find_checkpoint
 from segwidget.media.image import Image
 from segwidget.widget.ahead import Ahead
+from segwidget.widget.app_labels import LabelEditor
 from segwidget.widget.app_parts import Controls, close_all
+from segwidget.widget.app_relations import Relations
 from segwidget.widget.desk import Desk
 from segwidget.widget.download import Download
 from segwidget.widget.facts import DONE, Facts, Filters, in_order
@@ -78,6 +80,7 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         self.project, self._store = project, project.store
         self._guard = threading.RLock()  # never held while a Segmenter is asked for anything
         self._key: str | None = None
+        self._wanted = "", ""  # an image, and which of its masks is selected when it is shown
         self._direction, self._in_a_row, self._turned = 1, 0, False
         self._closed = self.shown = False
         self._ahead_count = ahead
@@ -104,13 +107,27 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         self._ahead = Ahead(self._images.open, lambda: self._desk.model, lambda: self._desk.busy)
         self._film = Filmstrip(self._thumbnails, self._describe, self.open, self._step)
         self._review = Review(
-            self._store, self._reject_mask, self._set_status, self._look_again, self._try
+            self._store,
+            self._reject_mask,
+            self._set_status,
+            self._on_judged,
+            self._look_again,
+            self._try,
         )
+        self.label_editor = LabelEditor(self._store, self._try, self._on_labels)
+        self.relations = Relations(lambda: self.segmenter, self._try)
+        ontology = ipywidgets.VBox([self.label_editor.box, self.relations.box])
+        ontology.add_class("segwidget-app-ontology")
         self._controls = Controls(self)
         self._download = Download(project, self._film.save_in_page, self.tell)
         self._improve = Improve(project, self._desk, self.tell)
         self._controls.arrange(
-            self._desk.box, self._review.box, self._film, self._improve.box, self._download.box
+            self._desk.box,
+            self._review.box,
+            ontology,
+            self._film,
+            self._improve.box,
+            self._download.box,
         )
         super().__init__(self._controls.children)
         self.add_class("segwidget-app")
@@ -153,12 +170,13 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         """The keys of the images that pass the filters, in order."""
         return self._passing
 
-    def open(self, key: str | int | None = None) -> None:
+    def open(self, key: str | int | None = None, *, mask: str = "") -> None:
         """Open an image; it is shown soon.
 
         Args:
             key: of the image, or its number, 0 the first; without one, this is the ``open`` that
                 ipywidgets calls itself.
+            mask: the id of an annotation that is selected then.
 
         Raises:
             SettingError: there is no such image.
@@ -167,8 +185,14 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         if key is None:
             super().open()
             return
+        key = self._checked_key(key)
         self._direction, self._in_a_row, self._turned = 1, 0, True
-        self._show(self._checked_key(key))
+        segmenter = self._desk.segmenter
+        if mask and key == self._key and segmenter is not None:  # which nothing is taken from
+            self._select(segmenter, mask)
+            return
+        self._show(key)
+        self._wanted = key, mask
 
     def next(self) -> None:
         """Open the next image of those shown; nothing at the end."""
@@ -305,13 +329,15 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
             self._direction, self._in_a_row, self._turned = step, 0, False
             self._show(key)
 
-    def _set_status(self, status: Status) -> None:
+    def _set_status(self, status: Status, seconds: float = 0.0) -> None:
         key = self._key
         if key is None:
             raise SegwidgetError("No image is open. Call open(key) with one of project.keys.")
         following = self._neighbor(1)
-        self._store.set_status(key, status)
+        self._store.set_status(key, status, seconds=seconds)
         self._facts.set_status(key, status)
+        if seconds:
+            self._facts.add_judging(key, seconds)
         self._show_list()
         self._film.refresh(key)
         if status != "todo" and following is not None:
@@ -333,12 +359,24 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
             self._facts.set_status(key, status)
             self._show_list()
         self._on_annotations(segmenter, key)
+        wanted, mask = self._wanted
+        self._wanted = "", ""
+        if mask and wanted == key:
+            self._select(segmenter, mask)
         near = [self._neighbor(self._direction)]
         for _ in range(self._ahead_count - 1):
             near.append(None if near[-1] is None else self._neighbor(self._direction, near[-1]))
         if self._ahead_count:
             back = self._neighbor(-self._direction)
             self._ahead.want(k for k in (key, *near, back) if k is not None)
+
+    def _select(self, segmenter: Segmenter, mask: str) -> None:
+        """Have pages select a mask, which is theirs to know."""
+        ids = [annotation.id for annotation in segmenter.annotations]
+        if mask in ids:
+            self._film.select(mask, len(ids) - 1 - ids.index(mask))
+        else:
+            self.tell("The mask that was clicked is no longer there; this is its image.")
 
     def _on_failed(self, key: str, error: Exception) -> None:
         """An image cannot be shown; on the desk's thread. Whoever goes through all goes on."""
@@ -359,6 +397,8 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         self._facts.update(key, items)
         self._film.refresh(key)
         self._controls.show_progress(self._facts)
+        if key == self._key:
+            self._show_ontology()
         if key == self._key and self.reviewing:
             self._judge_masks(segmenter, items)
 
@@ -384,6 +424,32 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         count = 0 if fact is None else len(fact.masks)
         return {"title": key, "status": self._facts.status(key), "count": count}
 
+    # Labels.
+
+    @property
+    def editing_labels(self) -> bool:
+        """Whether the label editor is shown."""
+        return bool(self._controls.edit_labels.value)
+
+    @editing_labels.setter
+    def editing_labels(self, on: bool) -> None:
+        self._controls.edit_labels.value = bool(on)
+
+    def _on_labels(self, renames: Mapping[str, str]) -> None:
+        """All images may have other labels now."""
+        filters = self.filters
+        self._controls.show_labels()
+        if filters.label in renames:
+            self.filters = filters._replace(label=renames[filters.label])
+        self.refresh()
+
+    def _show_ontology(self) -> None:
+        if self.editing_labels:
+            self.label_editor.refresh()
+            segmenter = self._desk.segmenter
+            if segmenter is not None:
+                self.relations.look_at(tuple(segmenter.annotations), segmenter.labels)
+
     # Review.
 
     def _look_again(self) -> None:
@@ -397,6 +463,10 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
     def _judge_masks(self, segmenter: Segmenter, items: tuple[Annotation, ...]) -> None:
         colors = {label.name: label.color for label in segmenter.labels}
         self._review.look_at(self._key, segmenter.image, items, colors)
+
+    def _on_judged(self, key: str, seconds: float) -> None:
+        self._facts.add_judging(key, seconds)
+        self._controls.show_progress(self._facts)
 
     def _reject_mask(self, id_: str) -> None:
         self.segmenter.delete([id_])

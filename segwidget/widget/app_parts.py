@@ -43,6 +43,9 @@ class Controls:
         self.review = ipywidgets.ToggleButton(
             description="Review", icon="eye", tooltip="Accept or reject what was made"
         )
+        self.edit_labels = ipywidgets.ToggleButton(
+            description="Labels", icon="tags", tooltip="Add, change, merge and relate"
+        )
         self.bar = ipywidgets.HTML()
         self.bar.add_class("segwidget-app-bar")
         self.numbers = label("segwidget-app-quiet")
@@ -66,6 +69,7 @@ class Controls:
         self.next.on_click(lambda _: app._try(app.next))
         self.done.on_click(lambda _: app._try(self._press_done))
         dismiss.on_click(lambda _: self.tell(""))
+        self.edit_labels.observe(lambda _: app._try(self._switch_labels), "value")
         self.review.observe(lambda _: app._try(self._switch_review), "value")
         for filter_ in (self.by_status, self.by_label, self.by_score):
             filter_.observe(lambda _: self._filter(), "value")
@@ -74,18 +78,19 @@ class Controls:
         self,
         desk: Any,
         review: Any,
+        labels: Any,
         film: ipywidgets.DOMWidget,
         improve: ipywidgets.DOMWidget,
         download: ipywidgets.DOMWidget,
     ) -> None:
         """Put everything in its place; ``children`` is what the app shows."""
-        self._review_box = review
+        self._review_box, self._labels_box = review, labels
         head = row(
             row(self.previous, self.next, name="segwidget-app-turn"),
             self.title,
             self.status,
             self.position,
-            row(self.review, self.done, name="segwidget-app-end"),
+            row(self.edit_labels, self.review, self.done, name="segwidget-app-end"),
         )
         filters = row(
             self.by_status,
@@ -100,13 +105,14 @@ class Controls:
             head,
             self.message_box,
             review,
+            labels,
             desk,
             progress,
             film,
             filters,
             improve,
         )
-        review.layout.display = "none"
+        review.layout.display = labels.layout.display = "none"
 
     @property
     def filters(self) -> Filters:
@@ -186,6 +192,10 @@ class Controls:
     def _switch_review(self) -> None:
         self._review_box.layout.display = "" if self.review.value else "none"
         self._app._look_again()
+
+    def _switch_labels(self) -> None:
+        self._labels_box.layout.display = "" if self.edit_labels.value else "none"
+        self._app._show_ontology()
 
     def _filter(self) -> None:
         if not self._quiet:

@@ -21,11 +21,13 @@ class MaskFact(NamedTuple):
         label: what it shows.
         score: its predicted IoU; None where no model spoke.
         share: of the image's area.
+        id: of the annotation.
     """
 
     label: str
     score: float | None
     share: float
+    id: str = ""
 
 
 class Fact(NamedTuple):
@@ -45,7 +47,7 @@ class Fact(NamedTuple):
         items = tuple(annotations)
         return cls(
             tuple(
-                MaskFact(a.label, a.predicted_iou, a.area / (a.rle.size[0] * a.rle.size[1]))
+                MaskFact(a.label, a.predicted_iou, a.area / (a.rle.size[0] * a.rle.size[1]), a.id)
                 for a in items
             ),
             tuple(a.seconds for a in items if a.seconds > 0),
@@ -92,6 +94,7 @@ class Facts:
         self._changed = threading.Condition()
         self._facts: dict[str, Fact] = {}
         self._statuses = store.statuses()
+        self._judging = store.judging_seconds()
         self._closed = False
         self.complete = False
 
@@ -184,11 +187,24 @@ class Facts:
         with self._changed:
             return sum(len(fact.masks) for fact in self._facts.values())
 
-    def seconds_per_mask(self) -> float | None:
-        """What a mask takes a person, on average; None where none took any time."""
+    def add_judging(self, key: str, seconds: float) -> None:
+        """Somebody has judged an image, or one of its masks."""
         with self._changed:
-            spent = [s for fact in self._facts.values() for s in fact.seconds]
-        return sum(spent) / len(spent) if spent else None
+            self._judging[key] = self._judging.get(key, 0.0) + seconds
+
+    def seconds_per_mask(self) -> float | None:
+        """What a mask takes people, on average: to make, and to judge where that was done.
+
+        None where none took any time.
+        """
+        with self._changed:
+            made = [s for fact in self._facts.values() for s in fact.seconds]
+            judged = {k: s for k, s in self._judging.items() if k in self._facts}
+            masks = sum(max(1, len(self._facts[key].masks)) for key in judged)
+        if not made and not judged:
+            return None
+        making = sum(made) / len(made) if made else 0.0
+        return making + (sum(judged.values()) / masks if masks else 0.0)
 
 
 def in_order(keys: Iterable[str], first: Iterable[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The gallery: a whole data set as thumbnails with their masks; a click opens one."""
+"""The gallery: a data set as thumbnails, of images or of masks one by one; a click opens one."""
 
 from __future__ import annotations
 
@@ -16,18 +16,24 @@ from segwidget.errors import ClosedError, SegwidgetError, SettingError
 from segwidget.media.image import Image
 from segwidget.widget.app_parts import button, close_all, label, row, style_sheet
 from segwidget.widget.facts import Fact, Facts
+from segwidget.widget.gallery_crops import Crops
 from segwidget.widget.gallery_order import (
+    CAPTION,
     COLUMNS,
     GAP,
     GROUPS,
+    HEIGHT,
     RATIO,
     SORTS,
+    VIEWS,
     WIDTH,
     Item,
     Place,
     arranged,
+    arranged_masks,
     fitted,
     laid_out,
+    passing,
     shortened,
 )
 from segwidget.widget.thumbnails import Thumbnails, jpeg, overlaid
@@ -44,15 +50,19 @@ _DRAWING = threading.Lock()  # all canvases of a kernel send their commands thro
 
 
 class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
-    """All images of a project with their masks, sorted, grouped, in pages.
+    """All images of a project with their masks, or all masks one by one; sorted, grouped, in pages.
 
         gallery = project.gallery()
         gallery                                # a click opens the image in the annotator
         gallery.arrange(sort="score", group="label")
+        gallery.arrange(show="masks", label="car")    # what is no car is seen at a glance
+
+    Only what is on the page is opened and decoded.
 
     Args:
         project: the images and their store.
-        on_open: called with the key of an image that is clicked, instead of the project's app.
+        on_open: called with the key of an image that is clicked, instead of the project's app;
+            :attr:`clicked` tells which mask it was.
         page_size: thumbnails on a page.
 
     Raises:
@@ -72,7 +82,9 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
             raise SettingError(f"page_size is {page_size!r}; expected 1 to 200 thumbnails.")
         self.project, self._on_open, self.page_size = project, on_open, page_size
         self._thumbnails = Thumbnails(self._open_image)
+        self._crops = Crops(self._open_image, (RATIO * WIDTH, RATIO * (HEIGHT - CAPTION)))
         self._facts = Facts(project.store, project.keys)
+        self.clicked: Item | None = None
         self._items: tuple[Item, ...] = ()
         self._page, self._turn, self._closed = 0, 0, False
         self._places: tuple[tuple[Place, Item], ...] = ()
@@ -83,8 +95,17 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         self._canvas = ipycanvas.Canvas(width=8, height=8)
         self._canvas.on_mouse_down(self._on_click)
         self._canvas.on_client_ready(self._draw_soon)
+        self._show = ipywidgets.Dropdown(options=VIEWS, description="Show")
         self._sort = ipywidgets.Dropdown(options=SORTS, description="Sort")
         self._group = ipywidgets.Dropdown(options=GROUPS, description="Group")
+        self._label = ipywidgets.Dropdown(options=[("Any label", "")], description="Label")
+        self._score = ipywidgets.FloatSlider(
+            value=1.0, min=0.0, max=1.0, step=0.01, continuous_update=False, description="Score ≤",
+            readout_format=".2f",
+        )  # fmt: skip
+        self._score.tooltip = "Only masks of at most this predicted IoU; at 1, all"
+        for choice in (self._show, self._label):
+            choice.add_class("segwidget-gallery-short")
         self._before = button("", "chevron-left", "The page before this one")
         self._after = button("", "chevron-right", "The next page")
         self._where = label("segwidget-app-quiet")
@@ -93,10 +114,13 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         self._before.on_click(lambda _: self.turn_to(self._page - 1))
         self._after.on_click(lambda _: self.turn_to(self._page + 1))
         again.on_click(lambda _: self.refresh())
-        for choice in (self._sort, self._group):
+        for choice in (self._show, self._sort, self._group, self._label, self._score):
             choice.observe(lambda _: self._rearrange(), "value")
         turn = row(self._before, self._where, self._after, again, name="segwidget-app-end")
-        head = row(self._sort, self._group, turn, name="segwidget-app-download")
+        head = row(
+            self._show, self._sort, self._group, self._label, self._score, turn,
+            name="segwidget-gallery-head",
+        )  # fmt: skip
         self._style = ipywidgets.HTML(style_sheet())
         self._style.layout.display = "none"
         super().__init__([self._style, head, self._canvas, self._message])
@@ -127,32 +151,55 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         """The keys of the images on the present page."""
         return tuple(item.key for item in self._on_page())
 
-    def arrange(self, *, sort: str | None = None, group: str | None = None) -> None:
-        """Sort and group.
+    def arrange(
+        self,
+        *,
+        show: str | None = None,
+        sort: str | None = None,
+        group: str | None = None,
+        label: str | None = None,
+        score: float | None = None,
+    ) -> None:
+        """Say what is shown, and in which order; what is left out stays as it is.
 
         Args:
+            show: ``"images"``, or ``"masks"`` one by one.
             sort: ``"name"``, ``"score"``, ``"size"`` or ``"masks"``; with ``"-"`` before it, the
                 largest first.
             group: ``"label"``, ``"score"``, ``"size"``, ``"status"``, or ``""`` for none.
+            label: only masks of this label; ``""`` for any.
+            score: only masks of at most this predicted IoU; 1 for any.
 
         Raises:
-            SettingError: another word.
+            SettingError: another word, or a number that is no score.
         """
-        for choice, options, value in ((self._sort, SORTS, sort), (self._group, GROUPS, group)):
-            if value is None:
-                continue
-            if value not in options.values():
+        labels = {name: name for name in ("", *self.project.store.labels.names)}
+        wanted = (
+            (self._show, VIEWS, show),
+            (self._sort, SORTS, sort),
+            (self._group, GROUPS, group),
+            (self._label, labels, label),
+        )
+        for _, options, value in wanted:
+            if value is not None and value not in options.values():
                 words = ", ".join(repr(word) for word in options.values())
                 raise SettingError(f"A gallery cannot be arranged by {value!r}; expected {words}.")
-            choice.value = value
+        if score is not None and not (isinstance(score, int | float) and 0 <= score <= 1):
+            raise SettingError(f"The score is {score!r}; expected a number from 0 to 1.")
+        self._offer_labels()
+        for choice, _, value in wanted:
+            if value is not None:
+                choice.value = value
+        if score is not None:
+            self._score.value = float(score)
 
     def turn_to(self, page: int) -> None:
         """Turn to a page, 0 the first; beyond the last one, to that."""
         self._page = min(max(0, page), self.pages - 1)
         self._draw_soon()
 
-    def open(self, key: str | None = None) -> None:
-        """Open an image, as a click on its thumbnail does.
+    def open(self, key: str | None = None, mask: str = "") -> None:
+        """Open an image, as a click on its thumbnail does, and select one of its masks.
 
         Without a key, this is the ``open`` that ipywidgets calls itself.
 
@@ -168,7 +215,7 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         app = project.app()
         if not app.shown and app not in self.children:
             self.children = (*self.children, app)
-        app.open(key)
+        app.open(key, mask=mask)
 
     def refresh(self) -> None:
         """Look again at what was annotated since."""
@@ -210,12 +257,25 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
     def _rearrange(self) -> None:
         if self._closed:
             return
+        self._offer_labels()
         known = {key: self._facts.known(key) or Fact() for key in self._facts.keys}
-        self._items = arranged(
-            known, self._facts.status, self._sort.value, self._group.value,
+        arrange = arranged_masks if self._show.value == "masks" else arranged
+        self._items = arrange(
+            passing(known, self._label.value or "", self._score.value),
+            self._facts.status, self._sort.value, self._group.value,
             self.project.store.labels.names,
         )  # fmt: skip
+        nothing = not self._items and self._facts.complete
+        self.tell("No mask passes. Choose another label, or a higher score." if nothing else "")
         self.turn_to(self._page)
+
+    def _offer_labels(self) -> None:
+        names = self.project.store.labels.names
+        options = [("Any label", ""), *((name, name) for name in names)]
+        if list(self._label.options) != options:
+            value = self._label.value
+            self._label.options = options
+            self._label.value = value if value in names else ""
 
     def _on_page(self) -> tuple[Item, ...]:
         start = self._page * self.page_size
@@ -248,10 +308,16 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
             for place in places:
                 canvas.fill_rect(*_scaled(place))
         self._places = tuple(zip(places, items, strict=True))
-        for place, item, picture in zip(places, items, self._pictures, strict=False):
+        cells = list(zip(places, items, self._pictures, strict=False))
+        first = {item.key: -n for n, item in reversed(list(enumerate(items)))}
+        # Masks of one image after the other, so that each image is opened once for a page.
+        for place, item, picture in sorted(cells, key=lambda cell: -first[cell[1].key]):
             if turn != self._turn or self._closed:
                 return
-            self._draw_item(place, item, picture, colors)
+            if item.mask:
+                self._draw_mask(place, item, picture, colors)
+            else:
+                self._draw_item(place, item, picture, colors)
 
     def _draw_item(
         self, place: Place, item: Item, picture: ipywidgets.Image, colors: Mapping[str, str]
@@ -270,12 +336,33 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         scores = [m.score for m in masks if m.score is not None]
         note = " · ".join([f"{len(masks)}", *(f"{min(scores):.2f}" for _ in scores[:1])])
         with _drawing(self._canvas):
-            self._canvas.draw_image(picture, *_scaled(fitted(made, place)))
+            self._canvas.draw_image(picture, *_scaled(fitted(made.shape, place)))
             self._caption(place, item.key, note if masks else "")
 
-    def _caption(self, place: Place, text: str, note: str) -> None:
-        canvas, room = self._canvas, 19
-        canvas.fill_style = "rgba(0,0,0,0.6)"
+    def _draw_mask(
+        self, place: Place, item: Item, picture: ipywidgets.Image, colors: Mapping[str, str]
+    ) -> None:
+        """Draw a crop, above its caption."""
+        found = [a for a in self.project.store.annotations(item.key) if a.id == item.mask]
+        color = colors.get(item.label, GRAY)
+        try:
+            made = self._crops.make(item.key, found[0], color) if found else None
+        except (SegwidgetError, OSError, ValueError):
+            made = None
+        if made is None:
+            with _drawing(self._canvas):
+                self._caption(place, item.label, "cannot be opened" if found else "gone", color)
+            return
+        picture.value = made.data
+        room = place._replace(height=place.height - CAPTION)
+        score = found[0].predicted_iou
+        with _drawing(self._canvas):
+            self._canvas.draw_image(picture, *_scaled(fitted(made.shape, room)))
+            self._caption(place, item.label, "" if score is None else f"{score:.2f}", color)
+
+    def _caption(self, place: Place, text: str, note: str, color: str = "") -> None:
+        canvas, room = self._canvas, CAPTION
+        canvas.fill_style = "rgb(30,33,38)" if color else "rgba(0,0,0,0.6)"
         strip = Place(place.x, place.y + place.height - room, place.width, room)
         canvas.fill_rect(*_scaled(strip))
         canvas.fill_style = "#fff"
@@ -284,7 +371,13 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         y = (strip.y + room / 2 + 0.5) * RATIO
         letters = int((place.width - 16) / 6.2) - len(note)
         canvas.text_align = "left"
-        canvas.fill_text(shortened(text, letters), (strip.x + 6) * RATIO, y)
+        left = strip.x + 6
+        if color:  # a mask's label
+            canvas.fill_style = color
+            canvas.fill_rect(*_scaled(Place(left, strip.y + 5, 9, 9)))
+            canvas.fill_style = "#fff"
+            left, letters = left + 14, letters - 2
+        canvas.fill_text(shortened(text, letters), left * RATIO, y)
         canvas.text_align = "right"
         canvas.fill_text(note, (strip.x + strip.width - 6) * RATIO, y)
 
@@ -292,7 +385,8 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         for place, item in self._places:
             if place.holds(x / RATIO, y / RATIO):
                 try:
-                    self.open(item.key)
+                    self.clicked = item
+                    self.open(item.key, item.mask)
                 except (SegwidgetError, ClosedError) as error:
                     self.tell(str(error))
                 return

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
-
-from numpy.typing import NDArray
 
 from segwidget.widget.app_parts import WORDS
 from segwidget.widget.facts import Fact
@@ -14,6 +12,7 @@ from segwidget.widget.facts import Fact
 WIDTH, HEIGHT, GAP = 156, 117, 8  # of a cell, and between two
 COLUMNS = 6
 HEADER = 34
+CAPTION = 19  # of a cell's height
 RATIO = 2  # canvas pixels for each: sharp on fine screens
 
 SORTS = {
@@ -26,6 +25,7 @@ SORTS = {
 }
 GROUPS = {"No groups": "", "By label": "label", "By score": "score", "By size": "size",
           "By status": "status"}  # fmt: skip
+VIEWS = {"Images": "images", "Masks": "masks"}
 NO_LABEL = "no masks"
 _SIZES = ((0.01, "under 1 % of the image"), (0.05, "1 to 5 %"), (0.2, "5 to 20 %"))
 
@@ -37,11 +37,13 @@ class Item(NamedTuple):
         key: of its image.
         group: what it stands under; "" where there are no groups.
         label: whose masks are shown; "" for all.
+        mask: the id of the only one that is shown, cut out of the image; "" for all of the image.
     """
 
     key: str
     group: str = ""
     label: str = ""
+    mask: str = ""
 
 
 class Place(NamedTuple):
@@ -55,6 +57,62 @@ class Place(NamedTuple):
     def holds(self, x: float, y: float) -> bool:
         """Whether a point lies inside."""
         return self.x <= x < self.x + self.width and self.y <= y < self.y + self.height
+
+
+def passing(facts: Mapping[str, Fact], label: str = "", score: float = 1.0) -> dict[str, Fact]:
+    """What is left of images' facts where only some masks are looked at.
+
+    Args:
+        facts: by key.
+        label: of the masks; "" for any.
+        score: that the masks have at most; 1 for any, also for those without one.
+    """
+    if not label and score >= 1:
+        return dict(facts)
+    left = {}
+    for key, fact in facts.items():
+        masks = tuple(
+            mask
+            for mask in fact.masks
+            if label in ("", mask.label)
+            and (score >= 1 or (mask.score is not None and mask.score <= score))
+        )
+        if masks:
+            left[key] = fact._replace(masks=masks)
+    return left
+
+
+def each_mask(facts: Mapping[str, Fact]) -> dict[tuple[str, str], Fact]:
+    """Facts of each mask on its own, by its image's key and its id."""
+    return {(key, mask.id): Fact((mask,)) for key, fact in facts.items() for mask in fact.masks}
+
+
+def arranged_masks(
+    facts: Mapping[str, Fact],
+    status: Callable[[str], str],
+    sort: str,
+    group: str,
+    labels: Iterable[str],
+) -> tuple[Item, ...]:
+    """All masks in order, each with a thumbnail of its own; arguments as of `arranged`.
+
+    "masks" sorts by how many there are in the mask's image.
+    """
+    order = {name: rank for rank, name in enumerate(labels)}
+    name, down = sort.lstrip("-"), sort.startswith("-")
+    items: list[tuple[Any, Item]] = []
+    for (key, id_), fact in each_mask(facts).items():
+        label = fact.masks[0].label
+        rank, title = _group_of(fact, status(key), group)
+        if group == "label":
+            rank, title = order.get(label, len(order)), label
+        item = Item(key, title, label, id_)
+        value = (
+            float(len(facts[key].masks)) if name == "masks" else _value_of(fact, item, name, down)
+        )
+        missing = value is None
+        items.append(((rank, missing, 0.0 if value is None else -value if down else value), item))
+    return tuple(item for _, item in sorted(items, key=lambda entry: entry[0]))
 
 
 def arranged(
@@ -119,9 +177,14 @@ def laid_out(
     return tuple(places), tuple(headers), height
 
 
-def fitted(pixels: NDArray[Any], place: Place) -> Place:
-    """Where a picture lies in its place: all of it, as large as fits, in the middle."""
-    h, w = pixels.shape[:2]
+def fitted(shape: Sequence[int], place: Place) -> Place:
+    """Where a picture lies in its place: all of it, as large as fits, in the middle.
+
+    Args:
+        shape: of its pixels, (h, w, ...).
+        place: where it may lie.
+    """
+    h, w = shape[:2]
     scale = min(place.width / w, place.height / h)
     return Place(
         place.x + (place.width - w * scale) / 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from segwidget.widget.thumbnails import jpeg, overlaid, shrink
 
 CROP_SIDE = 132  # CSS pixels, at most
 MARGIN = 0.25  # of a mask's box, around it
+LONGEST = 300.0  # seconds; nobody looks at a mask for longer, but people go for lunch
 
 
 class Review:
@@ -25,7 +27,9 @@ class Review:
     Args:
         store: of the project.
         reject: takes a mask off its image, as a step that can be undone.
-        verdict: sets an image's status, ``"accepted"`` or ``"rejected"``, and goes on.
+        verdict: sets an image's status, ``"accepted"`` or ``"rejected"``, notes the seconds that
+            the judgement took, and goes on.
+        spent: told of the seconds that the judgement of a mask took, and of its image's key.
         look_again: called when a mask was accepted and others are left.
         attempt: does what a button asks for, and tells what fails.
     """
@@ -34,12 +38,14 @@ class Review:
         self,
         store: Store,
         reject: Callable[[str], None],
-        verdict: Callable[[Status], None],
+        verdict: Callable[[Status, float], None],
+        spent: Callable[[str, float], None],
         look_again: Callable[[], None],
         attempt: Callable[[Callable[[], None]], None],
     ) -> None:
         self._store, self._reject = store, reject
-        self._verdict, self._look_again = verdict, look_again
+        self._verdict, self._spent, self._look_again = verdict, spent, look_again
+        self._since, self._seen = time.monotonic(), ("", "")
         self._key: str | None = None
         self._image: Image | None = None
         self._waiting: tuple[Annotation, ...] = ()
@@ -57,8 +63,8 @@ class Review:
         self.reject_image_button = _button("Reject image", "ban", "Somebody has to do it again.")
         self.accept_button.on_click(lambda _: attempt(self.accept))
         self.reject_button.on_click(lambda _: attempt(self.reject))
-        self.accept_image_button.on_click(lambda _: attempt(lambda: verdict("accepted")))
-        self.reject_image_button.on_click(lambda _: attempt(lambda: verdict("rejected")))
+        self.accept_image_button.on_click(lambda _: attempt(lambda: self._judge("accepted")))
+        self.reject_image_button.on_click(lambda _: attempt(lambda: self._judge("rejected")))
         words = ipywidgets.VBox([self._which, self._what])
         words.add_class("segwidget-app-words")
         self._masks = ipywidgets.HBox([self._crop, words, self.accept_button, self.reject_button])
@@ -88,6 +94,9 @@ class Review:
         for button in (self.accept_image_button, self.reject_image_button):
             button.disabled = key is None
         mask = self.mask
+        seen = key or "", mask.id if mask is not None else ""
+        if seen != self._seen:  # looking at it begins
+            self._since, self._seen = time.monotonic(), seen
         for button in (self.accept_button, self.reject_button):
             button.disabled = mask is None
         self._crop.layout.display = "none" if mask is None else ""
@@ -110,17 +119,32 @@ class Review:
         key, mask = self._key, self.mask
         if key is None or mask is None:
             return
-        self._store.set_meta(f"accepted masks of {key}", [*self.accepted(key), mask.id])
-        if len(self._waiting) == 1:
-            self._verdict("accepted")
+        accepted = {f"accepted masks of {key}": [*self.accepted(key), mask.id]}
+        seconds, last = self._seconds(), len(self._waiting) == 1
+        self._store.log(key, f"accept {mask.label}", seconds=seconds, meta=accepted)
+        self._spent(key, seconds)
+        if last:
+            self._judge("accepted")
         else:
             self._look_again()
 
     def reject(self) -> None:
         """Reject the present mask: it is taken off the image."""
-        mask = self.mask
-        if mask is not None:
+        key, mask = self._key, self.mask
+        if key is not None and mask is not None:
+            seconds = self._seconds()
             self._reject(mask.id)
+            self._store.log(key, f"reject {mask.label}", seconds=seconds)
+            self._spent(key, seconds)
+
+    def _judge(self, status: Status) -> None:
+        self._verdict(status, self._seconds())
+
+    def _seconds(self) -> float:
+        """How long what is shown was looked at; counted once."""
+        now = time.monotonic()
+        seconds, self._since = min(LONGEST, now - self._since), now
+        return round(seconds, 3)
 
 
 def described(mask: Annotation) -> str:

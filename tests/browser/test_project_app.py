@@ -196,3 +196,51 @@ def test_a_click_in_the_gallery_opens_the_image(open_notebook: OpenNotebook, dar
     stage = opened(stage, "coffee.png")
     expect(stage.page.locator(".segwidget-film-cell[data-seen]")).to_have_count(4)
     drawn(stage, stage.page.locator(".segwidget-gallery canvas").first)
+
+
+KEEP = """
+import numpy as np
+from skimage.draw import disk
+from segwidget.annotation.annotation import Annotation
+rng = np.random.default_rng(2)
+for key, spots in {
+    "astronaut.png": [(100, 220, 80, "cat"), (300, 90, 25, "cup"), (420, 330, 8, "cup")],
+    "chelsea.png": [(130, 220, 110, "cat"), (112, 172, 22, "cat"), (122, 268, 22, "cup")],
+    "coffee.png": [(180, 300, 130, "cup"), (350, 480, 60, "cat"), (40, 560, 30, "cup")],
+    "rocket.png": [(200, 330, 40, "cup"), (340, 320, 30, "cat"), (60, 100, 50, "cat")],
+}.items():
+    height, width = project[key].info.height, project[key].info.width
+    for row, column, radius, label in spots:
+        mask = np.zeros((height, width), bool)
+        mask[disk((row, column), radius, shape=mask.shape)] = True
+        project[key].annotations.add(
+            mask, label, id=f"{key} {row}", predicted_iou=rng.uniform(.4, 1)
+        )
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_click_on_a_mask_opens_its_image_and_selects_it(
+    open_notebook: OpenNotebook, dark: bool
+) -> None:
+    setup = SETUP.replace("app = project", f"{KEEP}\napp = project")
+    stage = open_notebook([setup, GALLERY], height=1900, dark=dark)
+    stage.kernel.until("gallery.wait(30)")
+    stage.kernel.run("gallery.arrange(show='masks', sort='score', group='label')")
+    stage.kernel.until("gallery.wait(30) and len(gallery.items) == 12")
+    canvas = stage.page.locator(".segwidget-gallery canvas").first
+    canvas.scroll_into_view_if_needed()
+    drawn(stage, canvas)
+    look(stage, dark, "masks")
+    box = canvas.bounding_box()
+    assert box is not None
+    at = "[i.mask for i in gallery.items].index('coffee.png 180')"
+    place = stage.kernel.eval(f"[*gallery._places[{at}][0]]")
+    ratio = box["width"] / stage.kernel.eval("gallery._canvas.width / 2")
+    x, y, width, height = (ratio * v for v in place)
+    canvas.click(position={"x": x + width / 2, "y": y + height / 2})
+    opened(stage, "coffee.png")
+    row = stage.page.locator("[data-testid=annotation-row][data-selected=true]")
+    expect(row).to_have_attribute("data-id", "coffee.png 180")
+    look(stage, dark, "mask_selected")
+    assert stage.lab.errors == []

@@ -3,6 +3,7 @@
 import gc
 import threading
 import weakref
+from types import SimpleNamespace
 
 import ipywidgets.widgets.widget as widget_module
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image as PILImage
 from segwidget.errors import ClosedError, ModelError, SettingError, StoreError
 from segwidget.inference.embeddings import embedding_cache
 from segwidget.inference.prompts import Point
-from segwidget.widget import ahead, project
+from segwidget.widget import ahead, project, review
 from segwidget.widget.facts import Filters
 from segwidget.widget.project import Project
 
@@ -319,6 +320,38 @@ def test_review_goes_mask_by_mask(app, pictures):
     assert pictures.store.status("a.png") == "accepted"
     assert app.key == "b.png"
     assert review.accepted("a.png") == [first.id, second.id]
+
+
+def test_the_time_of_a_review_counts(app, pictures, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(review, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    masks = [keep(app), keep(app, "person"), keep(app)]
+    made = sum(mask.seconds for mask in masks) / 3
+    assert app._facts.seconds_per_mask() == pytest.approx(made)
+    app.reviewing = True
+    for button, seconds in ((app._review.accept_button, 4), (app._review.reject_button, 6)):
+        now[0] += seconds
+        button.click()
+    assert pictures.store.judging_seconds() == {"a.png": 10}
+    left = (masks[0].seconds + masks[2].seconds) / 2
+    assert app._facts.seconds_per_mask() == pytest.approx(left + 10 / 2)
+    assert app._controls.numbers.value.endswith(f"{left + 5:.1f} s per mask")
+    now[0] += 9_999  # lunch
+    app._review.accept_image_button.click()
+    assert pictures.store.judging_seconds() == {"a.png": 10 + review.LONGEST}
+    judged = [s for s in pictures.store.steps("a.png") if s.seconds and not (s.added or s.removed)]
+    assert [(s.name, s.seconds) for s in judged] == [
+        ("accept car", 4),
+        ("reject person", 6),
+        ("accepted", review.LONGEST),
+    ]
+    assert app.wait(PATIENCE)
+    app.refresh()
+    assert app.wait(PATIENCE)
+    assert app._facts.seconds_per_mask() == pytest.approx(left + (10 + review.LONGEST) / 2)
+    statistics = pictures.statistics()
+    assert statistics.judging == 10 + review.LONGEST
+    assert statistics.summary()["seconds in all"] == pytest.approx(2 * left + 310)
 
 
 def test_review_of_images_as_a_whole(app, pictures):

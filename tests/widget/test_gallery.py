@@ -7,8 +7,11 @@ from PIL import Image as PILImage
 
 from segwidget.annotation.annotation import Annotation
 from segwidget.errors import SettingError
+from segwidget.inference.rle import Rle
+from segwidget.media.image import Image
 from segwidget.widget import project as project_module
 from segwidget.widget.facts import Fact, MaskFact
+from segwidget.widget.gallery_crops import AROUND, EDGE, Crops, crop, window
 from segwidget.widget.gallery_order import (
     COLUMNS,
     GAP,
@@ -18,8 +21,10 @@ from segwidget.widget.gallery_order import (
     WIDTH,
     Item,
     arranged,
+    arranged_masks,
     fitted,
     laid_out,
+    passing,
     shortened,
 )
 from segwidget.widget.project import Project
@@ -28,10 +33,10 @@ from segwidget.widget.thumbnails import overlaid, small_mask
 from .conftest import PATIENCE
 
 FACTS = {
-    "a": Fact((MaskFact("car", 0.9, 0.5), MaskFact("person", 0.4, 0.02))),
+    "a": Fact((MaskFact("car", 0.9, 0.5, "1"), MaskFact("person", 0.4, 0.02, "2"))),
     "b": Fact(),
-    "c": Fact((MaskFact("car", 0.6, 0.001),)),
-    "d": Fact((MaskFact("person", None, 0.1),)),
+    "c": Fact((MaskFact("car", 0.6, 0.001, "3"),)),
+    "d": Fact((MaskFact("person", None, 0.1, "4"),)),
 }
 
 
@@ -84,6 +89,45 @@ def test_within_a_label_only_its_masks_count():
     assert order("score", "label")[:2] == [("car", "c"), ("car", "a")]
 
 
+def masks(sort="name", group="", **only):
+    items = arranged_masks(
+        passing(FACTS, **only), lambda key: "done", sort, group, ("person", "car")
+    )
+    assert all(item.label == {"1": "car", "3": "car"}.get(item.mask, "person") for item in items)
+    assert all(item.key == {"3": "c", "4": "d"}.get(item.mask, "a") for item in items)
+    return [(item.group, item.mask) for item in items]
+
+
+@pytest.mark.parametrize(
+    ("sort", "ids"),
+    [
+        ("name", "1234"),
+        ("score", "2314"),  # the last has none
+        ("-score", "1324"),
+        ("size", "3241"),
+        ("-size", "1423"),
+        ("-masks", "1234"),
+    ],
+)
+def test_masks_are_sorted_one_by_one(sort, ids):
+    assert "".join(id_ for _, id_ in masks(sort)) == ids
+
+
+def test_masks_are_grouped_one_by_one():
+    assert masks(group="label") == [("person", "2"), ("person", "4"), ("car", "1"), ("car", "3")]
+    assert masks(group="score")[-1] == ("no score", "4")
+    assert masks(group="size")[0] == ("under 1 % of the image", "3")
+    assert masks("-size", "label")[:2] == [("person", "4"), ("person", "2")]
+
+
+def test_only_some_masks_pass():
+    assert masks(label="car") == [("", "1"), ("", "3")]
+    assert masks(score=0.6) == [("", "2"), ("", "3")]
+    assert masks(label="person", score=0.3) == []
+    assert passing(FACTS) == FACTS
+    assert list(passing(FACTS, label="person")) == ["a", "d"]
+
+
 def test_laid_out_in_rows_below_headers():
     items = [Item(str(n), "x") for n in range(COLUMNS + 1)] + [Item("y", "y")]
     places, headers, height = laid_out(items)
@@ -98,7 +142,7 @@ def test_laid_out_in_rows_below_headers():
 
 def test_a_picture_keeps_its_shape_in_its_place():
     (place,), _, _ = laid_out([Item("x")])
-    wide = fitted(np.zeros((10, 100, 3), np.uint8), place)
+    wide = fitted((10, 100, 3), place)
     assert (wide.x, wide.width) == (0, WIDTH)
     assert wide.y == (HEIGHT - wide.height) / 2
     assert shortened("folder/picture.png", 8) == "…ure.png"
@@ -120,6 +164,65 @@ def test_masks_lie_over_a_thumbnail_in_their_colors():
     assert tuple(seen[7, 8]) == (170, 55, 55)
     hidden = Annotation.from_mask(mask, label="car", visible=False)
     assert (overlaid(plain, [hidden], {}) == plain).all()
+
+
+# Crops.
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((100, 100, 140, 120), (91, 86, 149, 134)),  # in the middle of the image: 1.2 to 1
+        ((0, 0, 2, 2), (0, 0, 29, 24)),  # a speck in the corner
+        ((0, 0, 300, 200), (0, 0, 300, 200)),  # all of it
+        ((295, 195, 300, 200), (271, 176, 300, 200)),
+    ],
+)
+def test_the_part_of_an_image_that_a_mask_is_shown_in(box, expected):
+    x0, y0, x1, y1 = window(box, (300, 200), 1.2)
+    assert all(abs(a - b) <= 1 for a, b in zip((x0, y0, x1, y1), expected, strict=True))
+    assert x0 <= box[0] < box[2] <= x1
+    assert y0 <= box[1] < box[3] <= y1
+
+
+def test_a_crop_shows_the_mask_outlined_and_the_rest_darker():
+    mask = np.zeros((200, 300), bool)
+    mask[90:110, 130:170] = True
+    image = Image(np.full((200, 300, 3), 200, np.uint8))
+    seen = crop(image, Annotation.from_mask(mask, label="car"), "#ff0000", (312, 196))
+    assert seen.shape == (196, 312, 3)
+    assert (seen[98, 156] == 200).all()
+    assert (seen[0, 0] == round(200 * AROUND)).all()
+    red = (seen == (255, 0, 0)).all(axis=-1)
+    rows = np.flatnonzero(red[:, 156])
+    assert len(rows) == 2 * EDGE  # above and below
+    height = rows.max() - rows.min() - 2 * EDGE + 1
+    assert height == pytest.approx(20 * 312 / 58, abs=5)
+
+
+def test_a_speck_in_a_huge_image_is_seen():
+    counts = [10_000 * 5_000 + 777, 1, 10_000 * 10_000 - 10_000 * 5_000 - 778]
+    speck = Annotation.from_rle(Rle.from_runs((10_000, 10_000), counts), label="car")
+    pixels = np.broadcast_to(np.uint8(9), (10_000, 10_000, 3))
+    seen = crop(Image(pixels), speck, "#00ff00", (120, 80))
+    assert (seen == 9).all(axis=-1).sum() >= 3
+    assert (seen == (0, 255, 0)).all(axis=-1).any()
+
+
+def test_crops_are_kept_until_the_mask_is_another():
+    opened = []
+    image = Image(np.full((60, 80, 3), 50, np.uint8))
+    crops = Crops(lambda key: (opened.append(key), image)[1], (120, 80))
+    mask = np.zeros((60, 80), bool)
+    mask[20:40, 20:60] = True
+    one = Annotation.from_mask(mask, label="car", id="x")
+    first = crops.make("a", one, "#ff0000")
+    assert crops.make("a", one, "#ff0000") is first
+    assert opened == ["a"]
+    assert crops.make("a", one, "#0000ff").data != first.data
+    other = Annotation.from_mask(~mask, label="car", id="x")
+    assert crops.make("a", other, "#ff0000").data != first.data
+    assert len(opened) == 3
 
 
 # The widget.
@@ -183,6 +286,87 @@ def test_arranged_from_python(gallery):
     assert gallery.keys_shown == ("2.png", "1.png", "0.png", "3.png")
     with pytest.raises(SettingError, match="'colour'"):
         gallery.arrange(sort="colour")
+
+
+def test_masks_one_by_one(gallery, pictures):
+    gallery.arrange(show="masks", sort="-score")
+    assert gallery.wait(PATIENCE)
+    assert gallery.keys_shown == ("2.png", "1.png", "0.png")
+    assert gallery.pages == 1
+    gallery.arrange(label="car")
+    assert gallery.keys_shown == ("2.png", "1.png")
+    gallery.arrange(label="", score=0.55)
+    assert gallery.keys_shown == ("0.png",)
+    gallery.arrange(score=0.1)
+    assert gallery.keys_shown == ()
+    assert gallery._message.value.startswith("No mask passes")
+    gallery.arrange(score=1, show="images")
+    assert len(gallery.items) == 7
+    assert gallery._message.value == ""
+    for wrong in ({"label": "tree"}, {"show": "crops"}, {"score": 2}):
+        with pytest.raises(SettingError, match="expected"):
+            gallery.arrange(**wrong)
+
+
+def test_only_masks_on_the_page_are_decoded_and_their_images_opened_once(pictures, monkeypatch):
+    mask = np.zeros((60, 80), bool)
+    mask[5:9, 5:9] = True
+    for key in ("0.png", "1.png", "2.png"):
+        items = [Annotation.from_mask(mask, label="car", predicted_iou=0.5) for _ in range(400)]
+        pictures.store.commit(key, items)
+    decoded, opened = [], []
+    source = type(pictures._source)
+    decode, open_ = Rle.decode_box, source.open
+    monkeypatch.setattr(
+        Rle, "decode_box", lambda self, *box: (decoded.append(1), decode(self, *box))[1]
+    )
+    gallery = pictures.gallery(page_size=12)
+    assert gallery.wait(PATIENCE)
+    pictures._opened.clear()
+    monkeypatch.setattr(
+        source, "open", lambda self, place: (opened.append(place), open_(self, place))[1]
+    )
+    decoded.clear()
+    gallery.arrange(show="masks")
+    assert gallery.wait(PATIENCE)
+    assert gallery.pages == 100
+    assert len(decoded) == 12
+    assert opened == [0]
+    gallery.close()
+
+
+def test_a_click_on_a_mask_selects_it_in_the_app(gallery, pictures):
+    gallery.arrange(show="masks", sort="-score")
+    assert gallery.wait(PATIENCE)
+    gallery._on_click(*middle(gallery, 1))
+    app = pictures.app()
+    assert app.wait(PATIENCE)
+    (mask,) = pictures.store.annotations("1.png")
+    assert app.key == "1.png"
+    assert gallery.clicked.mask == mask.id
+    assert app._film.selected == {"id": mask.id, "row": 0}
+    app._film._on_message(None, {"op": "selected"}, [])
+    assert app._film.selected == {}
+    segmenter = app.segmenter
+    app.open("1.png", mask=mask.id)  # which is open: nothing is opened anew
+    assert app.segmenter is segmenter
+    assert app._film.selected["id"] == mask.id
+    pictures.store.commit("2.png", [])
+    app.open("2.png", mask="gone")
+    assert app.wait(PATIENCE)
+    assert "no longer there" in app._controls.message.value
+
+
+def test_a_mask_that_is_gone_and_an_image_that_is(gallery, pictures, monkeypatch):
+    told = []
+    monkeypatch.setattr(gallery, "_caption", lambda place, text, note, color="": told.append(note))
+    gallery.arrange(show="masks", sort="score")
+    pictures.store.commit("0.png", [])
+    monkeypatch.setattr(gallery._crops, "_opener", lambda key: pictures["6.png"].image)
+    gallery._crops._kept.clear()
+    gallery.turn_to(0)
+    assert gallery.wait(PATIENCE)
+    assert told[-3:] == ["gone", "cannot be opened", "cannot be opened"]
 
 
 def test_what_was_annotated_since_is_there_after_a_refresh(gallery, pictures):
