@@ -128,3 +128,10 @@ def corrective_click(
         xy[perfect], _ = pick_pixel(truth[perfect], generator)
     labels = torch.where(exclude, BACKGROUND, FOREGROUND)
     return (xy.unsqueeze(1) + 0.5) * stride - 0.5, labels.unsqueeze(1)
+
+
+def append_click(
+    coords: Tensor, labels: Tensor, xy: Tensor, label: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Add a click in front, where it leaves the corners of a box side by side."""
+    return torch.cat([xy, coords], dim=1), torch.cat([label, labels], dim=1)

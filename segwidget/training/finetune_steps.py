@@ -16,11 +16,11 @@ from torch import Tensor
 from segwidget.inference.models import Model
 from segwidget.sam.prompt_encoder import FOREGROUND
 from segwidget.sam.sam import ImageFeatures, Sam
-from segwidget.training.clicks import corrective_click, first_prompt
+from segwidget.training.clicks import append_click, corrective_click, first_prompt
 from segwidget.training.dataset import TrainingImage
 from segwidget.training.finetune_data import targets
 from segwidget.training.losses import decoder_loss, dice_loss, mask_iou
-from segwidget.training.pretrain import append_click, top_mask
+from segwidget.training.pretrain import top_mask
 
 Preset: TypeAlias = Literal["medsam"]
 #: Odds of one, two and three rounds of prompts.

@@ -5,6 +5,7 @@ import torch
 
 from segwidget.sam.prompt_encoder import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, NOT_A_POINT
 from segwidget.training.clicks import (
+    append_click,
     corrective_click,
     depth,
     first_prompt,
@@ -152,3 +153,10 @@ def test_a_perfect_answer_gets_a_point_inside(targets, generator):
 def test_clicks_are_at_the_centers_of_cells(targets, generator):
     coords, _ = corrective_click(torch.full_like(targets, -1.0), targets, 4.0, generator)
     assert torch.equal((coords + 0.5) % 4, torch.full_like(coords, 2.0))
+
+
+def test_clicks_go_in_front_of_a_box():
+    coords, labels = torch.zeros(1, 2, 2), torch.tensor([[2, 3]])
+    xy, label = append_click(coords, labels, torch.ones(1, 1, 2), torch.tensor([[0]]))
+    assert label.tolist() == [[0, 2, 3]]
+    assert xy[0, :, 0].tolist() == [1, 0, 0]
