@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-from segwidget.annotation import checks, store_values
+from segwidget.annotation import store_values
 from segwidget.annotation.annotation import Annotation, ImageInfo
-from segwidget.annotation.describing import renamed
-from segwidget.annotation.labels import LabelSet, LabelsLike
+from segwidget.annotation.labels import LabelSet
 from segwidget.annotation.places import new_places
-from segwidget.annotation.store_file import StoreFile
+from segwidget.annotation.store_file import Run
+from segwidget.annotation.store_labels import StoreLabels
 from segwidget.annotation.store_schema import BUSY_SECONDS
 from segwidget.annotation.store_values import STATUSES, Status, Step
-from segwidget.errors import LabelError, StoreError
+from segwidget.errors import StoreError
 
 MAX_REMEMBERED = 16  # images whose annotations are not read anew for each commit
-
-#: Runs a statement.
-Run: TypeAlias = Callable[..., sqlite3.Cursor]
 
 
 class ConflictError(StoreError):
@@ -36,7 +32,7 @@ class _Known(NamedTuple):
     places: tuple[int, ...]
 
 
-class Store(StoreFile):
+class Store(StoreLabels):
     """Labels, images and annotations of a project in one SQLite file.
 
         with Store("street/segwidget.db") as store:
@@ -70,78 +66,6 @@ class Store(StoreFile):
         super().__init__(path, author, busy_seconds, read_only)
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._learned: dict[str, ImageInfo] = {}  # of images, where it can only be read
-
-    # Labels.
-
-    @property
-    def has_labels(self) -> bool:
-        """Whether labels were ever set; until then they are the one label "object"."""
-        return self._setting("labels") is not None
-
-    @property
-    def labels(self) -> LabelSet:
-        """The labels of the project.
-
-        Raises:
-            StoreError: the file cannot be read.
-        """
-        text = self._setting("labels")
-        return LabelSet.of() if text is None else self._decoded(store_values.labels_of, text)
-
-    def label_counts(self) -> dict[str, int]:
-        """How many annotations labels have, by name; those that have none are left out."""
-        return dict(self._read("SELECT label, COUNT(*) FROM annotations GROUP BY label"))
-
-    def set_labels(self, labels: LabelsLike, renames: Mapping[str, str] | None = None) -> None:
-        """Replace the labels, and relabel annotations of all images, all or nothing.
-
-        Args:
-            labels: anything that `LabelSet.of` takes.
-            renames: new names by old ones: annotations that have an old one get the new one. Two
-                old ones may become the same.
-
-        Raises:
-            LabelError: labels that cannot be used; or they lack a label, an attribute or a relation
-                that annotations have; nothing was changed.
-            StoreError: it cannot be written; nothing was changed.
-        """
-        new, moves = LabelSet.of(labels), dict(renames or {})
-        with self._transaction() as run:
-            used, old = self._label_counts(run), self.labels
-            moves = {name: to for name, to in moves.items() if name != to}
-            lost = [
-                f"{name!r} ({count})"
-                for name, count in used.items()
-                if moves.get(name, name) not in new.names
-            ]
-            if lost:
-                raise LabelError(
-                    f"Annotations have labels that the new ones lack: {', '.join(lost)}. Leave "
-                    "these in, rename them with rename_label, or relabel the annotations first."
-                )
-            self._check_values(run, used, old, new, moves)
-            self._write_labels(run, new)
-            changed = sum(used.get(name, 0) for name in moves)
-            if changed:
-                self._relabel(run, moves)
-                step = ", ".join(f"{name} to {to}" for name, to in moves.items())
-                self._log(run, None, Step("", f"relabel {step}", changed=changed))
-
-    def rename_label(self, old: str, new: str) -> None:
-        """Rename a label, also in all annotations that have it.
-
-        Raises:
-            LabelError: no such label, or the new name is taken or cannot be used.
-            StoreError: it cannot be written; nothing was changed.
-        """
-        with self._transaction() as run:
-            labels = self.labels
-            others = labels.rename(old, new)
-            name = others[labels.names.index(old)].name
-            changed = self._label_counts(run).get(old, 0)
-            self._relabel(run, {old: name})
-            self._write_labels(run, others)
-            self._log(run, None, Step("", f"rename {old} to {name}", changed=changed))
 
     # Images.
 
@@ -327,61 +251,7 @@ class Store(StoreFile):
             self._log(run, number, done)
         self._remember(key, _Known(revision + 1, items, places))
 
-    def log(
-        self, key: str, step: str, *, seconds: float, meta: Mapping[str, Any] | None = None
-    ) -> None:
-        """Note something that took time and changed no annotation, such as a judgement.
-
-        Args:
-            key: of the image.
-            step: what was done, for :meth:`steps`.
-            seconds: that it took.
-            meta: small values that are written with it; see :meth:`set_meta`.
-
-        Raises:
-            StoreError: no such image, or it cannot be written; nothing was changed.
-        """
-        with self._transaction() as run:
-            (number,) = self._image(key, "number")
-            self._write_meta(run, meta or {})
-            self._log(run, number, Step(key, step, seconds=seconds))
-
-    def judging_seconds(self) -> dict[str, float]:
-        """Seconds spent on images by steps that changed no annotation, by key: on judging them."""
-        return dict(
-            self._read(
-                "SELECT key, SUM(seconds) FROM steps JOIN images ON images.number = steps.image "
-                "WHERE seconds > 0 AND added + changed + removed = 0 GROUP BY images.number"
-            )
-        )
-
-    def steps(self, key: str | None = None) -> list[Step]:
-        """What was done, the oldest first.
-
-        Args:
-            key: of an image; by default of all.
-        """
-        where, values = ("", ()) if key is None else ("WHERE key = ?", (key,))
-        rows = self._read(
-            "SELECT COALESCE(key, ''), name, author, at, seconds, added, changed, removed "
-            f"FROM steps LEFT JOIN images ON images.number = steps.image {where} "
-            "ORDER BY steps.number",
-            values,
-        )
-        return [Step(*row) for row in rows]
-
     # How it is done.
-
-    def _image(self, key: str, columns: str) -> tuple[Any, ...]:
-        rows = self._read(
-            f"SELECT {columns} FROM images WHERE key = ?", (store_values.checked_key(key),)
-        )
-        if not rows:
-            raise StoreError(
-                f"There is no image {key!r} in {str(self._path)!r}. Add it with add_images, or "
-                "check the spelling; keys() has all."
-            )
-        return tuple(rows[0])
 
     def _present(self, key: str) -> _Known:
         """An image's annotations, read anew only where somebody has changed them."""
@@ -436,72 +306,3 @@ class Store(StoreFile):
                     (place, number, item.id),
                 )
         return tuple(places)
-
-    def _write_labels_of(self, run: Run, changed: list[Annotation], new: LabelSet | None) -> None:
-        present = self.labels if self.has_labels else None
-        wanted = present if new is None else new
-        used = dict.fromkeys(item.label for item in changed)
-        if new is not None:
-            used = dict.fromkeys([*used, *self._label_counts(run)])
-        missing = [name for name in used if wanted is None or name not in wanted.names]
-        if wanted is None:
-            if missing:
-                self._write_labels(run, LabelSet.of(missing))
-            return
-        if present is not None:
-            wanted = store_values.joined(wanted, (one for one in present if one.name in missing))
-        for name in missing:
-            wanted = wanted if name in wanted.names else wanted.add(name)
-        if wanted != present:
-            self._write_labels(run, wanted)
-
-    def _check_values(
-        self,
-        run: Run,
-        used: Iterable[str],
-        old: LabelSet,
-        new: LabelSet,
-        moves: Mapping[str, str],
-    ) -> None:
-        """Refuse labels that cannot hold what is said of annotations; reads only those in doubt."""
-        doubtful = [
-            name
-            for name in used
-            if name in old.names
-            and (has := old.attributes_of(name))
-            and has != new.attributes_of(moves.get(name, name))
-        ]
-        if set(old.relations) - set(new.relations):
-            doubtful = [name for name in used if name in old.names]
-        for name in doubtful:
-            rows = run("SELECT id, label, data FROM annotations WHERE label = ?", (name,))
-            items = [self._decoded(store_values.annotation_of, *row) for row in rows.fetchall()]
-            renamed(items, old, new, {one: to for one, to in moves.items() if one in old.names})
-
-    def _relabel(self, run: Run, moves: Mapping[str, str]) -> None:
-        """Give annotations other labels by old ones, all at once: two may change places."""
-        marks = ", ".join("?" for _ in moves)
-        run(
-            "UPDATE images SET revision = revision + 1 WHERE number IN "
-            f"(SELECT image FROM annotations WHERE label IN ({marks}))",
-            tuple(moves),
-        )
-        cases = " ".join("WHEN ? THEN ?" for _ in moves)
-        run(
-            f"UPDATE annotations SET label = CASE label {cases} END WHERE label IN ({marks})",
-            (*(text for pair in moves.items() for text in pair), *moves),
-        )
-
-    def _write_labels(self, run: Run, labels: LabelSet) -> None:
-        text = store_values.labels_text(labels)
-        run("INSERT OR REPLACE INTO settings (name, value) VALUES ('labels', ?)", (text,))
-
-    def _label_counts(self, run: Run) -> dict[str, int]:
-        return dict(run("SELECT label, COUNT(*) FROM annotations GROUP BY label").fetchall())
-
-    def _log(self, run: Run, number: int | None, step: Step) -> None:
-        run(
-            "INSERT INTO steps (image, name, author, at, seconds, added, changed, removed) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (number, step.name, self.author, checks.now(), *step[4:]),
-        )

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from segwidget.annotation import store_values
 from segwidget.annotation.store_drive import explained
@@ -18,6 +18,9 @@ from segwidget.annotation.store_schema import open_database
 from segwidget.errors import ClosedError, StoreError
 
 T = TypeVar("T", bound="StoreFile")
+
+#: Runs a statement within a transaction.
+Run: TypeAlias = Callable[..., sqlite3.Cursor]
 
 
 class StoreFile:
@@ -127,13 +130,13 @@ class StoreFile:
 
     # How it is done.
 
-    def _write_meta(self, run: Callable[..., sqlite3.Cursor], values: Mapping[str, Any]) -> None:
+    def _write_meta(self, run: Run, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
             text = store_values.json_text(name, value)
             run("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, text))
 
     @contextmanager
-    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+    def _transaction(self) -> Iterator[Run]:
         """One transaction; whatever is raised inside takes all of it back."""
         with self._lock:
             connection = self._require_open()

@@ -184,7 +184,8 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
             if value is not None and value not in options.values():
                 words = ", ".join(repr(word) for word in options.values())
                 raise SettingError(f"A gallery cannot be arranged by {value!r}; expected {words}.")
-        if score is not None and not (isinstance(score, int | float) and 0 <= score <= 1):
+        given: Any = score
+        if given is not None and not (isinstance(given, int | float) and 0 <= given <= 1):
             raise SettingError(f"The score is {score!r}; expected a number from 0 to 1.")
         self._offer_labels()
         for choice, _, value in wanted:

@@ -172,3 +172,28 @@ def test_it_is_a_sequence():
     assert labels[:1] == (labels[0],)
     assert labels.index(labels[1]) == 1
     assert repr(labels) == f"LabelSet.of({{'car': '{PALETTE[0]}', 'person': '{PALETTE[1]}'}})"
+
+
+def test_a_tree_of_labels_loses_one_and_keeps_the_rest():
+    labels = LabelSet.of(
+        [
+            {"name": "thing", "color": "#111"},
+            {"name": "vehicle", "color": "#222", "parent": "thing"},
+            {"name": "car", "color": "#333", "parent": "vehicle"},
+        ]
+    )
+    assert labels.below("thing") == {"vehicle", "car"}
+    assert labels.below("car") == frozenset()
+    left = labels.remove("vehicle")
+    assert left.names == ("thing", "car")
+    assert left.find("car").parent == "thing"
+    changed = labels.change("vehicle", Label("machine", "#444", "m"))
+    assert changed.names == ("thing", "machine", "car")
+    assert changed.find("car").parent == "machine"
+    assert changed.find("machine") == Label("machine", "#444", "m")
+    with pytest.raises(LabelError, match=r"circle|above itself"):
+        labels.change("thing", Label("thing", "#111", parent="car"))
+    with pytest.raises(LabelError, match="no label"):
+        labels.remove("bus")
+    with pytest.raises(LabelError, match="at least one"):
+        LabelSet.of("car").remove("car")

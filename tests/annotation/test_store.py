@@ -362,3 +362,85 @@ def test_small_values_are_written_with_annotations_or_not_at_all(store):
     with again(store) as other:
         assert other.annotations("a.png") == (item,)
         assert (other.get_meta("engine"), other.get_meta("other")) == ([1], 3)
+
+
+# Labels that change, in all images.
+
+DESCRIBED = [
+    {"name": "car", "color": "#f00", "attributes": [{"name": "state", "kind": "text"}]},
+    {"name": "auto", "color": "#0f0", "attributes": [{"name": "state", "kind": "text"}]},
+    {"name": "tree", "color": "#00f"},
+]
+
+
+@pytest.fixture
+def described(store):
+    """Three labels, of which "car" has a value, in two images."""
+    store.add_images([("x.png", None), ("y.png", None)])
+    store.set_labels(LabelSet.from_json({"labels": DESCRIBED, "relations": ["holds"]}))
+    valued = square(0, label="car", attributes={"state": "new"})
+    store.commit("x.png", [valued, square(1, label="tree", relations=[("holds", valued.id)])])
+    store.commit("y.png", [square(2, label="auto")])
+    return store
+
+
+def names(store):
+    return [a.label for key in ("x.png", "y.png") for a in store.annotations(key)]
+
+
+def test_labels_become_others_in_all_images_at_once(described):
+    labels = described.labels
+    described.set_labels(labels, {"car": "auto", "auto": "car"})  # which change places
+    assert names(described) == ["auto", "tree", "car"]
+    described.set_labels(labels.remove("auto"), {"auto": "car"})
+    assert names(described) == ["car", "tree", "car"]
+    assert described.annotations("x.png")[0].attributes == {"state": "new"}
+    assert described.label_counts() == {"car": 2, "tree": 1}
+    assert [(s.name, s.changed) for s in described.steps()[-2:]] == [
+        ("relabel car to auto, auto to car", 2),
+        ("relabel auto to car", 1),
+    ]
+    with Store(described.path) as other:
+        assert names(other) == names(described)
+        assert other.labels == described.labels
+
+
+@pytest.mark.parametrize(
+    ("change", "renames", "told"),
+    [
+        (lambda labels: labels.remove("car"), {"car": "tree"}, "'state' of 'tree' .1."),
+        (lambda labels: labels.remove("car"), {}, "'car' .1."),
+        (lambda labels: labels.remove("car"), {"car": "bus"}, "'car' .1."),
+        (
+            lambda labels: labels.change("car", Label("car", "#f00")),
+            {},
+            "'state' of 'car' .1.",
+        ),
+        (lambda labels: replace(labels, relations=("near",)), {}, "the relation 'holds' .1."),
+    ],
+)
+def test_labels_that_cannot_hold_what_is_said_are_refused(described, change, renames, told):
+    before = described.labels, names(described), described.steps()
+    with pytest.raises(LabelError, match=told):
+        described.set_labels(change(described.labels), renames)
+    assert (described.labels, names(described), described.steps()) == before
+
+
+def test_whoever_has_an_image_open_notices_that_its_labels_changed(described):
+    before = described.annotations("x.png")
+    with Store(described.path) as other:
+        other.set_labels(other.labels.rename("tree", "bush"), {"tree": "bush"})
+    with pytest.raises(ConflictError):
+        described.commit("x.png", before[:1], before=before)
+    assert names(described) == ["car", "bush", "auto"]
+
+
+def test_judging_takes_time(described):
+    described.log("x.png", "accept car", seconds=2.5, meta={"accepted": ["a"]})
+    described.set_status("x.png", "accepted", seconds=4)
+    described.set_status("y.png", "done")
+    assert described.judging_seconds() == {"x.png": 6.5}
+    assert described.get_meta("accepted") == ["a"]
+    with pytest.raises(StoreError, match=r"no image 'z\.png'"):
+        described.log("z.png", "accept car", seconds=1, meta={"accepted": []})
+    assert described.get_meta("accepted") == ["a"]
