@@ -1,5 +1,6 @@
 // Many masks at once. A few are drawn in every frame; many are drawn ahead, as one picture that moves along.
 // A new picture is drawn in slices, one a frame, while the old one stays: no frame waits for all masks.
+// While the view moves, no picture is drawn for it: what one frame begins, the next would throw away.
 import type { ImageTrait } from "../host/traits";
 import { drawMask, onStage, type Frame, type MaskStyle } from "./layers";
 import type { Masked, MaskShapes } from "./shapes";
@@ -39,8 +40,10 @@ export class MaskLayer {
   #picture: Picture | null = null;
   /** The one that will take its place. */
   #next: Picture | null = null;
-  #settle: ReturnType<typeof setTimeout> | undefined;
+  /** Of the newest frame, and whether it has stayed for a while. */
+  #view: Viewport | null = null;
   #rested = false;
+  #settle: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly shapes: MaskShapes,
@@ -80,13 +83,17 @@ export class MaskLayer {
     const shows = [...by, width, height];
     const fresh = this.#picture !== null && alike(this.#picture.shows, shows);
     const moved = this.#picture !== null && this.#picture.view !== frame.view;
+    if (this.#view !== frame.view) {
+      this.#view = frame.view;
+      this.#awaitRest();
+    }
     const next = this.#next;
-    if (next && (next.view !== frame.view || !alike(next.shows, shows))) this.#drop(next);
+    // One that only gets another zoom begins again; one with other masks goes on for the view it has.
+    const outdated = next && (!alike(next.shows, shows) || (fresh && next.view !== frame.view));
+    if (outdated) this.#drop(next);
     if (!fresh || (moved && this.#rested)) {
       this.#next ??= this.#begin(frame, shows, masks);
       this.#slice(frame, ready, draw, image);
-    } else if (moved) {
-      this.#redrawAfterRest();
     }
     // The first picture shows as it grows; any other when it is complete.
     const shown = this.#picture ?? this.#next;
@@ -115,14 +122,15 @@ export class MaskLayer {
     const next = this.#next;
     const context = next?.canvas.getContext("2d");
     if (!next || !context) return;
+    const target = { ...frame, context, view: next.view };
     let corners = 0;
     let count = 0;
     while (next.drawn < ready.length && count < SLICE.masks && corners < SLICE.corners) {
       const mask = ready[next.drawn++]!;
-      if (!inSight(mask, frame)) continue;
+      if (!inSight(mask, target)) continue;
       corners += this.shapes.shape(mask, image).corners;
       count++;
-      draw({ ...frame, context }, mask);
+      draw(target, mask);
     }
     if (next.drawn < next.masks.length) {
       this.repaint();
@@ -131,10 +139,11 @@ export class MaskLayer {
     if (this.#picture) this.#drop(this.#picture);
     this.#picture = next;
     this.#next = null;
-    this.#rested = false;
+    if (next.view !== frame.view) this.repaint(); // it rested while this one was drawn, or will
   }
 
-  #redrawAfterRest(): void {
+  #awaitRest(): void {
+    this.#rested = false;
     clearTimeout(this.#settle);
     this.#settle = setTimeout(() => {
       this.#rested = true;
@@ -166,6 +175,7 @@ export class MaskLayer {
   /** Gives all memory back. */
   dispose(): void {
     clearTimeout(this.#settle);
+    this.#view = null;
     if (this.#next) this.#drop(this.#next);
     if (this.#picture) this.#drop(this.#picture);
   }
