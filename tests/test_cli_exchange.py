@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from segwidget.annotation.project import BaseProject
 from segwidget.cli import app
+from segwidget.errors import SegwidgetError
 
 
 @pytest.fixture
@@ -51,3 +52,36 @@ def test_what_was_lost_is_said(folder, tmp_path):
         app, ["export", str(folder), "--out", str(boxes), "--format", "yolo-boxes", "--check"]
     )
     assert "yolo-boxes: 2 boxes of 1 images read back, mean IoU 1.0000" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["export", "images", "--out", "x.coco.json"], "no segwidget.db in 'images'"),
+        (["export", "street", "--out", "x.banana"], "Say it with --format, one of coco"),
+        (["import", "street", "images/a.png"], "Say it with --format, one of coco"),
+        (["import", "street", "empty"], "The folder 'empty' is empty"),
+        (["import", "street", "nowhere"], "'nowhere' is not there"),
+        (["export", "nowhere", "--out", "x.coco.json"], "no project 'nowhere'"),
+    ],
+)
+def test_what_is_wrong_is_told_and_nothing_is_written(
+    folder, tmp_path, monkeypatch, arguments, sentence
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (20, 12)).save(tmp_path / "images" / "a.png")
+    done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, SegwidgetError)
+    assert sentence in str(done.exception)
+    assert not list((tmp_path / "images").glob("*.db"))
+    assert not list(tmp_path.glob("x.*"))
+
+
+def test_a_project_without_annotations_is_exported_and_said(folder, tmp_path):
+    with BaseProject(folder) as project:
+        project[0].annotations.replace([])
+    done = CliRunner().invoke(app, ["export", str(folder), "--out", str(tmp_path / "x.coco.json")])
+    assert done.exit_code == 0, done.output
+    assert "holds no annotation" in done.stderr

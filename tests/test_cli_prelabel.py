@@ -12,6 +12,7 @@ from segwidget.cli import app, main
 from segwidget.engine import prelabel as module
 from segwidget.engine.prelabel import PrelabelReport
 from segwidget.engine.prelabel_job import Prelabeler
+from segwidget.errors import ImageError
 
 
 @pytest.fixture
@@ -80,13 +81,17 @@ def test_options_reach_the_library(tmp_path, monkeypatch):
         return PrelabelReport(31, done=1, masks=7, skipped=skipped)
 
     monkeypatch.setattr(module, "prelabel", fake)
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        PILImage.new("RGB", (9, 9)).save(tmp_path / f"{name}.png")
     done = run(
-        "prelabel", "a", "b", "--out", "o", "--model", "vit_b", "--engine", "ray", "--workers", 3,
+        "prelabel", "a.png", "b.png", "--out", "o",
+        "--model", "vit_b", "--engine", "ray", "--workers", 3,
         "--shard-size", 9, "--format", "parquet", "--points-per-side", 8, "--crop-n-layers", 1,
         "-r",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert (asked["paths"], asked["out"], asked["model"]) == (["a", "b"], "o", "vit_b")
+    assert (asked["paths"], asked["out"], asked["model"]) == (["a.png", "b.png"], "o", "vit_b")
     assert (asked["engine"], asked["workers"], asked["shard_size"]) == ("ray", 3, 9)
     assert (asked["format"], asked["recursive"]) == ("parquet", True)
     assert (asked["settings"].points_per_side, asked["settings"].crop_n_layers) == (8, 1)
@@ -97,7 +102,9 @@ def test_options_reach_the_library(tmp_path, monkeypatch):
     ("arguments", "code"),
     [
         (["--task", "boxes"], 1),
+        (["--boxes", "boxes.csv"], 1),
         (["--task", "embed", "--points-per-side", "8"], 1),
+        (["--points-per-side", "5000"], 1),
         (["--workers", "0"], 2),
         (["--engine", "spark"], 2),
     ],
@@ -110,6 +117,15 @@ def test_wrong_options(tmp_path, folder, monkeypatch, capsys, arguments, code):
     assert ended.value.code == code
     assert not (tmp_path / "out").exists()
     assert code == 2 or capsys.readouterr().err.startswith("segwidget: ")
+
+
+@pytest.mark.parametrize("name", ["empty", "misspelled", "*.gif"])
+def test_without_an_image_the_output_folder_stays_free(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    done = run("prelabel", tmp_path / name, "--out", tmp_path / "out")
+    assert isinstance(done.exception, ImageError)
+    assert "nothing was written" in str(done.exception)
+    assert not (tmp_path / "out").exists()
 
 
 def test_masks_of_a_bulk_run_come_into_a_project(tmp_path, folder, here):

@@ -24,7 +24,7 @@ def embed(
     ] = None,
     precision: Annotated[
         Literal["float32", "bfloat16", "int8", "fastest"],
-        typer.Option(help="Found again by whoever embeds in the same one."),
+        typer.Option(help="Embeddings are found again at the same precision."),
     ] = "float32",
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Look into folders within folders, too.")

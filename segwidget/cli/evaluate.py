@@ -28,9 +28,13 @@ def evaluate(
     images: Annotated[
         str | None, typer.Option(help="The folder of a COCO file's images, if not beside it.")
     ] = None,
-    masks_per_image: Annotated[int, typer.Option(min=0, help="At most; 0 for all.")] = 4,
-    images_per_set: Annotated[int, typer.Option(min=0, help="At most; 0 for all.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draw, and of loose boxes.")] = 0,
+    masks_per_image: Annotated[
+        int, typer.Option(min=0, help="Masks that are asked about, at most; 0 for all.")
+    ] = 4,
+    images_per_set: Annotated[
+        int, typer.Option(min=0, help="Images that are drawn, at most; 0 for all.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the draw, and of loose boxes.")] = 0,
     device: Annotated[
         str | None, typer.Option(help="Such as cpu or cuda; by default a GPU if there is one.")
     ] = None,
@@ -43,10 +47,11 @@ def evaluate(
         bool, typer.Option("--proposals", help="Also everything mode's average recall.")
     ] = False,
     proposal_images: Annotated[
-        int, typer.Option(min=0, help="Of each set, for --proposals, at most; 0 for all.")
+        int, typer.Option(min=0, help="Images of each set for --proposals, at most; 0 for all.")
     ] = 4,
     points_per_side: Annotated[
-        int, typer.Option(min=1, help="Of everything's grid, for --proposals.")
+        int,
+        typer.Option(min=1, help="Points along one side of everything's grid, for --proposals."),
     ] = 32,
     edges: Annotated[
         bool,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segwidget.errors import StoreError
+from segwidget.errors import FormatError, StoreError
 
 if TYPE_CHECKING:
     from segwidget.annotation.project import BaseProject
@@ -26,9 +26,12 @@ def export(
     ] = False,
 ) -> None:
     """Write a project's annotations for other programs."""
-    with _open(project) as opened:
+    _check_format(out, format)
+    with _open(project, needed=True) as opened:
         written = opened.export(out, format)
         typer.echo(f"Written: {written}")
+        if not opened.store.counts():
+            typer.echo("It holds no annotation, since the project has none yet.", err=True)
         if check:
             _check(opened, written, format)
 
@@ -59,6 +62,8 @@ def import_(
     ] = None,
 ) -> None:
     """Read annotations of other programs into a project, or those of `segwidget prelabel`."""
+    if Path(source).expanduser().exists():
+        _check_source(source, format)
     with _open(project) as opened:
         if (Path(source).expanduser() / "manifest.jsonl").is_file():
             taken = _import_prelabels(opened, source)
@@ -102,15 +107,49 @@ def _import_prelabels(project: BaseProject, folder: str) -> int:
     return taken + busy
 
 
-def _open(source: str) -> BaseProject:
+def _check_source(source: str, format: str | None) -> None:  # noqa: A002
+    """Tell early, in the command line's words, what cannot be imported."""
+    path = Path(source).expanduser()
+    if path.is_dir() and next(path.iterdir(), None) is None:
+        raise StoreError(f"The folder {source!r} is empty. Check the path.")
+    if not (path / "manifest.jsonl").is_file():
+        _check_format(source, format)
+
+
+def _check_format(path: str, format: str | None) -> None:  # noqa: A002
+    """Check that a format is named, or told by a path.
+
+    Raises:
+        FormatError: neither.
+    """
+    from segwidget.annotation.formats.guessing import guess
+    from segwidget.annotation.formats.registry import FORMATS
+
+    if format is None and guess(Path(path).expanduser()) is None:
+        raise FormatError(
+            f"Nothing tells which format {Path(path).name!r} is in. Say it with --format, one of "
+            f"{', '.join(FORMATS)}."
+        )
+
+
+def _open(source: str, *, needed: bool = False) -> BaseProject:
     """The project in a folder, or of a .db file; one that is not there is not made.
+
+    Args:
+        source: the folder, or the file.
+        needed: the folder must hold a project already, not only images.
 
     Raises:
         StoreError: there is none.
     """
-    from segwidget.annotation.project import BaseProject
+    from segwidget.annotation.project import STORE_NAME, BaseProject
 
     path = Path(source).expanduser()
+    if needed and path.is_dir() and not (path / STORE_NAME).exists():
+        raise StoreError(
+            f"There is no {STORE_NAME} in {source!r}, so nothing is annotated there. Check the "
+            "path; a project whose store lies elsewhere is named by its .db file."
+        )
     if path.is_file():
         return BaseProject(path.parent, store=path)
     if path.is_dir():

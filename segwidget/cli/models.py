@@ -19,7 +19,7 @@ from segwidget.inference.registry import (
 
 models = typer.Typer(help="List, download and verify models.", invoke_without_command=True)
 
-Name = Annotated[str, typer.Argument(help="Of a model, as `segwidget models` lists them.")]
+Name = Annotated[str, typer.Argument(help="A model's name, as `segwidget models` lists them.")]
 
 
 @models.callback()
@@ -34,7 +34,8 @@ def list_models(context: typer.Context) -> None:
         typer.echo("  ".join(cells).rstrip())
     typer.echo()
     for model in MODELS.values():
-        typer.echo(f"{model.name.ljust(widths[0])}  {model.title}. {model.purpose}")
+        title = f"{model.title[:1].upper()}{model.title[1:]}"
+        typer.echo(f"{model.name.ljust(widths[0])}  {title}. {model.purpose}")
     typer.echo(
         "\n`segwidget models download NAME` fetches one into the folder "
         f"{cache_folder()}; SEGWIDGET_CACHE names another."
@@ -78,6 +79,7 @@ def download(
                 bar.update(done - bar.n)  # backwards, too, where a server cannot go on
 
             def tell(sentence: str) -> None:
+                bar.delay = 0  # what was written ends the bar's line, also when it never moved
                 bar.write(sentence, file=sys.stderr)
 
             try:
@@ -90,7 +92,9 @@ def download(
 
 @models.command()
 def verify(
-    name: Annotated[str | None, typer.Argument(help="Of a model; without it, all here.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A model's name; without it, all that are here.")
+    ] = None,
 ) -> None:
     """Hash the files that are here again, and compare them with the published ones."""
     from segwidget.inference.download import verify as verify_file

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from segwidget.errors import SettingError
+from segwidget.errors import ImageError, SettingError
 
 if TYPE_CHECKING:
     from segwidget.engine.prelabel import PrelabelReport
@@ -29,7 +29,7 @@ def prelabel(
     ] = None,
     min_score: Annotated[float, typer.Option(help="Boxes with a lower one are left out.")] = 0.0,
     format: Annotated[  # noqa: A002
-        Literal["sa1b", "parquet"], typer.Option(help="Of the shards.")
+        Literal["sa1b", "parquet"], typer.Option(help="What the shards are written as.")
     ] = "sa1b",
     shard_size: Annotated[int, typer.Option(min=1, help="Images in a shard, at most.")] = 100,
     engine: Annotated[
@@ -44,17 +44,25 @@ def prelabel(
         int | None, typer.Option(min=1, help="In each worker; by default the cores are divided.")
     ] = None,
     gpus_per_worker: Annotated[
-        float, typer.Option(min=0, help="That Ray reserves; may be a fraction.")
+        float,
+        typer.Option(min=0, help="GPUs that Ray reserves for each worker; may be a fraction."),
     ] = 0,
     device: Annotated[
         str | None, typer.Option(help="Such as cpu or cuda; by default GPUs if there are any.")
     ] = None,
     precision: Annotated[
-        Literal["float32", "bfloat16", "int8", "fastest"], typer.Option(help="Of the encoder.")
+        Literal["float32", "bfloat16", "int8", "fastest"],
+        typer.Option(help="In which the image encoder computes."),
     ] = "float32",
-    label: Annotated[str, typer.Option(help="Of masks that come without one.")] = "object",
-    points_per_side: Annotated[int, typer.Option(min=1, help="Of everything's grid.")] = 32,
-    crop_n_layers: Annotated[int, typer.Option(min=0, help="Of everything's crops.")] = 0,
+    label: Annotated[
+        str, typer.Option(help="The label of masks that come without one.")
+    ] = "object",
+    points_per_side: Annotated[
+        int, typer.Option(min=1, help="Points along one side of everything's grid.")
+    ] = 32,
+    crop_n_layers: Annotated[
+        int, typer.Option(min=0, help="Layers of crops that everything looks at, too.")
+    ] = 0,
     min_mask_region_area: Annotated[
         int, typer.Option(min=0, help="Smaller holes and islands are removed.")
     ] = 0,
@@ -84,7 +92,8 @@ def prelabel(
         pred_iou_thresh=pred_iou_thresh,
         stability_score_thresh=stability_score_thresh,
     )
-    _check_settings(task, settings)
+    _check_settings(task, settings, boxes)
+    _check_images(paths, recursive)
     report = PrelabelReport(0)
     bar = tqdm(unit="image", delay=math.inf)  # nothing to be seen before there is work
 
@@ -132,13 +141,36 @@ def prelabel(
         raise typer.Exit(1)
 
 
-def _check_settings(task: str, settings: EverythingSettings) -> None:
+def _check_settings(task: str, settings: EverythingSettings, boxes: str | None) -> None:
     from segwidget.inference.everything import EverythingSettings
 
+    if task == "boxes" and boxes is None:
+        raise SettingError(
+            "--task boxes needs a detector's file of boxes. Name it with --boxes FILE: COCO's "
+            "JSON, or a CSV with file_name, x0, y0, x1, y1."
+        )
+    if task != "boxes" and boxes is not None:
+        raise SettingError(
+            f"--boxes is given, but the task is {task!r}. Add --task boxes, or leave --boxes out."
+        )
     if task != "everything" and settings != EverythingSettings():
         raise SettingError(
             f"Settings of everything mode are given, but the task is {task!r}. Leave them out, or "
             "use --task everything."
+        )
+
+
+def _check_images(paths: list[str], recursive: bool) -> None:
+    """A misspelled folder is told before the output folder belongs to a run of it."""
+    from segwidget.inference.bulk_embed import find_images
+
+    files, failures = find_images(paths, recursive=recursive)
+    if not any(file.is_file() for file in files):
+        for failure in failures[:_SHOWN]:
+            typer.echo(f"Skipped {failure.path}: {failure.reason}", err=True)
+        raise ImageError(
+            f"There is no image in {', '.join(paths)}; nothing was written. Check the path, or "
+            "look into folders within folders with --recursive."
         )
 
 

@@ -213,8 +213,8 @@ def find_shards(data: str | Path) -> list[Path]:
     shards = sorted(path.glob("*.tar")) if path.is_dir() else [path] if path.is_file() else []
     if not shards:
         raise StoreError(
-            f"There are no shards in {str(path)!r}; expected a folder of *.tar files, or one such "
-            "file. Check the path."
+            f"There are no shards in {str(path)!r}; expected a folder of *.tar files, one such "
+            "file, or a COCO file (.json). Check the path."
         )
     return shards
 

@@ -208,6 +208,7 @@ def test_edges_need_people_who_agree_to_divide(shards, weights):
     ("arguments", "message"),
     [
         (["--data", "nowhere"], "no shards in 'nowhere'"),
+        (["--data", "nowhere"], "or a COCO file"),
         (["--data", "nowhere", "--model", "nonsense"], "no model 'nonsense'"),
         (["--data", "nowhere", "--json", "."], "a folder; expected a file"),
     ],

@@ -28,6 +28,7 @@ class Thresholds(NamedTuple):
     stability_score_offset: float
 
 
+MOST_POINTS_PER_SIDE = 1024
 #: As published for SAM.
 PUBLISHED = Thresholds(0.88, 0.95, 1.0)
 #: By the family in a network's ``variant``; those that are not here take the published ones.
@@ -43,7 +44,8 @@ class EverythingSettings:
     """The settings of everything mode.
 
     Attributes:
-        points_per_side: points along one side of the grid, in the whole image.
+        points_per_side: points along one side of the grid, in the whole image; at most 1024, a
+            point for each pixel of the published network's input.
         points_per_batch: points that are asked about at once; None measures which number is the
             fastest.
         pred_iou_thresh: masks must have a higher predicted IoU; None is the model's own threshold.
@@ -90,6 +92,13 @@ class EverythingSettings:
         for name in ("points_per_side", "points_per_batch", "memory_budget"):
             if getattr(self, name) is not None:
                 self._whole(name, 1)
+        if self.points_per_side is not None and self.points_per_side > MOST_POINTS_PER_SIDE:
+            raise _wrong(
+                "points_per_side",
+                self.points_per_side,
+                f"at most {MOST_POINTS_PER_SIDE}, since time and memory grow with its square; "
+                "crop_n_layers=1 finds smaller things",
+            )
         for name in ("crop_n_layers", "min_mask_region_area"):
             self._whole(name, 0)
         self._whole("crop_n_points_downscale_factor", 1)
