@@ -9,23 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from segwidget.annotation.annotation import Annotation
 from segwidget.annotation.store_values import Status
 from segwidget.errors import ClosedError, SegwidgetError, SettingError
 from segwidget.inference.network import Precision
 from segwidget.inference.registry import find_checkpoint
 from segwidget.media.image import Image
 from segwidget.widget.ahead import Ahead
-from segwidget.widget.app_labels import LabelEditor
+from segwidget.widget.app_panels import Panels
 from segwidget.widget.app_parts import Controls, close_all
-from segwidget.widget.app_relations import Relations
 from segwidget.widget.desk import Desk
 from segwidget.widget.download import Download
 from segwidget.widget.facts import DONE, Facts, Filters, in_order
 from segwidget.widget.filmstrip import Filmstrip
 from segwidget.widget.improve import Improve
 from segwidget.widget.opened import OpenedImages
-from segwidget.widget.review import Review
 from segwidget.widget.segmenter import Segmenter
 from segwidget.widget.thumbnails import Thumbnails
 
@@ -106,25 +103,14 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         )
         self._ahead = Ahead(self._images.open, lambda: self._desk.model, lambda: self._desk.busy)
         self._film = Filmstrip(self._thumbnails, self._describe, self.open, self._step)
-        self._review = Review(
-            self._store,
-            self._reject_mask,
-            self._set_status,
-            self._on_judged,
-            self._look_again,
-            self._try,
-        )
-        self.label_editor = LabelEditor(self._store, self._try, self._on_labels)
-        self.relations = Relations(lambda: self.segmenter, self._try)
-        ontology = ipywidgets.VBox([self.label_editor.box, self.relations.box])
-        ontology.add_class("segwidget-app-ontology")
+        self._panels = Panels(self)
         self._controls = Controls(self)
         self._download = Download(project, self._film.save_in_page, self.tell)
         self._improve = Improve(project, self._desk, self.tell)
         self._controls.arrange(
             self._desk.box,
-            self._review.box,
-            ontology,
+            self._panels.review.box,
+            self._panels.ontology,
             self._film,
             self._improve.box,
             self._download.box,
@@ -246,6 +232,15 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
     def reviewing(self, on: bool) -> None:
         self._controls.review.value = bool(on)
 
+    @property
+    def editing_labels(self) -> bool:
+        """Whether the label editor is shown."""
+        return bool(self._controls.edit_labels.value)
+
+    @editing_labels.setter
+    def editing_labels(self, on: bool) -> None:
+        self._controls.edit_labels.value = bool(on)
+
     def refresh(self) -> None:
         """Read all of the project anew: after an import, say, or what another notebook did."""
         self._facts.close()
@@ -307,7 +302,7 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         with self._guard:
             self._key = key
         self._show_position()
-        self._review.look_at(None)
+        self._panels.review.look_at(None)
         self._desk.show(key)
 
     def _neighbor(self, step: int, key: str | None = None) -> str | None:
@@ -398,9 +393,7 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         self._film.refresh(key)
         self._controls.show_progress(self._facts)
         if key == self._key:
-            self._show_ontology()
-        if key == self._key and self.reviewing:
-            self._judge_masks(segmenter, items)
+            self._panels.show(segmenter)
 
     def _on_facts(self) -> None:
         if not self._closed:
@@ -423,53 +416,6 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         fact = self._facts.known(key)
         count = 0 if fact is None else len(fact.masks)
         return {"title": key, "status": self._facts.status(key), "count": count}
-
-    # Labels.
-
-    @property
-    def editing_labels(self) -> bool:
-        """Whether the label editor is shown."""
-        return bool(self._controls.edit_labels.value)
-
-    @editing_labels.setter
-    def editing_labels(self, on: bool) -> None:
-        self._controls.edit_labels.value = bool(on)
-
-    def _on_labels(self, renames: Mapping[str, str]) -> None:
-        """All images may have other labels now."""
-        filters = self.filters
-        self._controls.show_labels()
-        if filters.label in renames:
-            self.filters = filters._replace(label=renames[filters.label])
-        self.refresh()
-
-    def _show_ontology(self) -> None:
-        if self.editing_labels:
-            self.label_editor.refresh()
-            segmenter = self._desk.segmenter
-            if segmenter is not None:
-                self.relations.look_at(tuple(segmenter.annotations), segmenter.labels)
-
-    # Review.
-
-    def _look_again(self) -> None:
-        """Go on with the masks that are left to judge."""
-        segmenter = self._desk.segmenter
-        if segmenter is not None and self.reviewing:
-            self._judge_masks(segmenter, tuple(segmenter.annotations))
-        else:
-            self._review.look_at(None)
-
-    def _judge_masks(self, segmenter: Segmenter, items: tuple[Annotation, ...]) -> None:
-        colors = {label.name: label.color for label in segmenter.labels}
-        self._review.look_at(self._key, segmenter.image, items, colors)
-
-    def _on_judged(self, key: str, seconds: float) -> None:
-        self._facts.add_judging(key, seconds)
-        self._controls.show_progress(self._facts)
-
-    def _reject_mask(self, id_: str) -> None:
-        self.segmenter.delete([id_])
 
     def _try(self, step: Callable[[], None]) -> None:
         """Do what a person has asked for with a button; what fails is told."""

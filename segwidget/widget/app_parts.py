@@ -191,11 +191,11 @@ class Controls:
 
     def _switch_review(self) -> None:
         self._review_box.layout.display = "" if self.review.value else "none"
-        self._app._look_again()
+        self._app._panels.look_again()
 
     def _switch_labels(self) -> None:
         self._labels_box.layout.display = "" if self.edit_labels.value else "none"
-        self._app._show_ontology()
+        self._app._panels.look_again()
 
     def _filter(self) -> None:
         if not self._quiet:

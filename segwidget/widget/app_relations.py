@@ -47,8 +47,8 @@ class Relations:
         """Offer an image's masks, numbered from the front as they are listed beside it."""
         names = {item.id: f"{n}  {item.label}" for n, item in enumerate(reversed(items), 1)}
         masks = [(name, id_) for id_, name in names.items()]
-        for choice in (self.first, self.second):
-            _offer(choice, masks)
+        for place, choice in enumerate((self.first, self.second)):
+            _offer(choice, masks, place)
         self.kind.options = labels.relations
         related = [
             (f"{names[item.id]}  {kind}  {names.get(other, '?')}", (item.id, kind, other))
@@ -85,10 +85,12 @@ class Relations:
             self._segmenter().relate(first, kind, second, False)
 
 
-def _offer(choice: Any, options: list[tuple[str, Any]]) -> None:
+def _offer(choice: Any, options: list[tuple[str, Any]], place: int = 0) -> None:
+    """Offer other options; what was chosen stays, or else the one at a place is."""
     if list(choice.options) == options:
         return
     value = choice.value
     choice.options = options
-    if value in [one for _, one in options]:
-        choice.value = value
+    values = [one for _, one in options]
+    first = values[min(place, len(values) - 1)] if values else None
+    choice.value = value if value in values else first

@@ -305,7 +305,7 @@ def test_a_broken_image_has_a_badge(folder, comms, loads):
 def test_review_goes_mask_by_mask(app, pictures):
     first, second = keep(app), keep(app, "person")
     app.reviewing = True
-    review = app._review
+    review = app._panels.review
     assert review.mask == first
     assert review._which.value == "car · mask 1 of 2"
     review.accept_button.click()
@@ -329,7 +329,10 @@ def test_the_time_of_a_review_counts(app, pictures, monkeypatch):
     made = sum(mask.seconds for mask in masks) / 3
     assert app._facts.seconds_per_mask() == pytest.approx(made)
     app.reviewing = True
-    for button, seconds in ((app._review.accept_button, 4), (app._review.reject_button, 6)):
+    for button, seconds in (
+        (app._panels.review.accept_button, 4),
+        (app._panels.review.reject_button, 6),
+    ):
         now[0] += seconds
         button.click()
     assert pictures.store.judging_seconds() == {"a.png": 10}
@@ -337,7 +340,7 @@ def test_the_time_of_a_review_counts(app, pictures, monkeypatch):
     assert app._facts.seconds_per_mask() == pytest.approx(left + 10 / 2)
     assert app._controls.numbers.value.endswith(f"{left + 5:.1f} s per mask")
     now[0] += 9_999  # lunch
-    app._review.accept_image_button.click()
+    app._panels.review.accept_image_button.click()
     assert pictures.store.judging_seconds() == {"a.png": 10 + review.LONGEST}
     judged = [s for s in pictures.store.steps("a.png") if s.seconds and not (s.added or s.removed)]
     assert [(s.name, s.seconds) for s in judged] == [
@@ -356,10 +359,10 @@ def test_the_time_of_a_review_counts(app, pictures, monkeypatch):
 
 def test_review_of_images_as_a_whole(app, pictures):
     app.reviewing = True
-    app._look_again()
-    app._review.accept_image_button.click()
+    app._panels.look_again()
+    app._panels.review.accept_image_button.click()
     assert app.wait(PATIENCE)
-    app._review.reject_image_button.click()
+    app._panels.review.reject_image_button.click()
     assert pictures.store.statuses()["a.png"] == "accepted"
     assert pictures.store.statuses()["b.png"] == "rejected"
 
@@ -395,9 +398,9 @@ def test_what_a_button_cannot_do_is_told(app, pictures):
     keep(app)
     app.reviewing = True
     pictures.store.close()
-    app._review.accept_button.click()
+    app._panels.review.accept_button.click()
     assert "is closed" in app._controls.message.value
-    app._review.reject_image_button.click()
+    app._panels.review.reject_image_button.click()
     app._controls.done.click()
     assert app.key == "a.png"
 

@@ -69,7 +69,7 @@ def press(app, button):
 
 
 def test_the_form_shows_a_label(app):
-    editor = app.label_editor
+    editor = app._panels.labels
     assert [text for text, _ in editor.choice.options] == [
         "vehicle (0 masks)",
         "car (0 masks)",
@@ -87,7 +87,7 @@ def test_the_form_shows_a_label(app):
 
 
 def test_a_label_is_added_with_a_color_of_its_own(app):
-    editor = app.label_editor
+    editor = app._panels.labels
     editor.new_name.value = " <b>tree</b> "
     assert press(app, editor.add_button) == ""
     assert app.project.labels.names[-1] == "<b>tree</b>"
@@ -103,7 +103,7 @@ def test_a_label_is_added_with_a_color_of_its_own(app):
 
 def test_name_color_key_and_parent_change_in_all_images(app):
     app.filters = Filters(label="auto")
-    editor = app.label_editor
+    editor = app._panels.labels
     editor.choice.value = "auto"
     editor.name.value, editor.color.value = "truck", "#123456"
     editor.hotkey.value, editor.parent.value = "t", "vehicle"
@@ -132,7 +132,7 @@ def test_name_color_key_and_parent_change_in_all_images(app):
     ],
 )
 def test_what_cannot_be_is_told_and_changes_nothing(app, field, value, told):
-    editor = app.label_editor
+    editor = app._panels.labels
     editor.choice.value = "auto"
     getattr(editor, field).value = value
     assert told in press(app, editor.save_button)
@@ -142,7 +142,7 @@ def test_what_cannot_be_is_told_and_changes_nothing(app, field, value, told):
 
 
 def test_a_label_with_masks_goes_only_into_another_one(app):
-    editor = app.label_editor
+    editor = app._panels.labels
     editor.choice.value = "auto"
     assert "3 masks are 'auto'" in press(app, editor.remove_button)
     assert app.project.labels == LABELS
@@ -160,7 +160,7 @@ def test_a_label_with_masks_goes_only_into_another_one(app):
 def test_values_that_the_other_label_cannot_hold_are_not_lost(app):
     store = app.project.store
     store.commit("b.png", [rectangle(2, "car", attributes={"state": "old"})])
-    editor = app.label_editor
+    editor = app._panels.labels
     editor.refresh("car")
     editor.heir.value = "person"
     assert "'state' of 'person' (1)" in press(app, editor.remove_button)
@@ -169,7 +169,7 @@ def test_values_that_the_other_label_cannot_hold_are_not_lost(app):
 
 
 def test_what_is_typed_in_survives_a_step_on_the_picture(app):
-    editor = app.label_editor
+    editor = app._panels.labels
     editor.choice.value = "auto"
     editor.name.value = "half a wor"
     app.segmenter.delete(["one"])
@@ -178,10 +178,10 @@ def test_what_is_typed_in_survives_a_step_on_the_picture(app):
 
 
 def test_two_masks_are_related_and_undone(app):
-    relations = app.relations
+    relations = app._panels.relations
     (person, auto) = relations.first.options
     assert (person[0], auto[0]) == ("1  person", "2  auto")
-    relations.first.value, relations.second.value = "one", auto[1]
+    assert (relations.first.value, relations.second.value) == ("one", auto[1])
     relations.kind.value = "holds"
     assert press(app, relations.relate_button) == ""
     saved = app.project.store.annotations("a.png")[1]
@@ -198,7 +198,7 @@ def test_two_masks_are_related_and_undone(app):
 
 
 def test_impossible_relations_are_told(app):
-    relations = app.relations
+    relations = app._panels.relations
     relations.first.value = relations.second.value = "one"
     relations.kind.value = "holds"
     with pytest.raises(AnnotationError, match="itself"):

@@ -60,9 +60,9 @@ def test_the_sample_opens_in_review_and_its_verdicts_count(engine, monkeypatch):
     assert app.wait(PATIENCE)
     assert app.reviewing
     assert app.keys_shown == drawn.keys
-    first = app._review.mask
-    app._review.accept()
-    app._review.reject()
+    first = app._panels.review.mask
+    app._panels.review.accept()
+    app._panels.review.reject()
     app.mark_done()
     quality = engine.quality()
     assert (quality.images, quality.waiting) == (1, 1)
