@@ -42,6 +42,7 @@ class LabelEditor:
         self.parent = ipywidgets.Dropdown(description="Part of")
         self.save_button = button("Save", "check", "Change this label, in all images")
         self.heir = ipywidgets.Dropdown(description="Its masks become")
+        self.heir.add_class("segwidget-app-wide")
         self.remove_button = button("Remove", "trash-o", "Remove this label; no mask is lost")
         self.new_name = ipywidgets.Text(placeholder="new label")
         self.add_button = button("Add", "plus", "Add a label")

@@ -34,6 +34,7 @@ class Relations:
         self.second = ipywidgets.Dropdown()
         self.relate_button = button("Relate", "link", "Say that these two masks are related so")
         self.present = ipywidgets.Dropdown(description="Related")
+        self.present.add_class("segwidget-app-wide")
         self.part_button = button("", "unlink", "They are not related so after all")
         self.relate_button.on_click(lambda _: attempt(self.relate))
         self.part_button.on_click(lambda _: attempt(self.part))

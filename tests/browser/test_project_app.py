@@ -244,3 +244,38 @@ def test_a_click_on_a_mask_opens_its_image_and_selects_it(
     expect(row).to_have_attribute("data-id", "coffee.png 180")
     look(stage, dark, "mask_selected")
     assert stage.lab.errors == []
+
+
+def field(stage: Stage, name: str) -> Locator:
+    """An input of the label editor, by the word before it."""
+    found: Locator = stage.page.locator(".segwidget-app-ontology .widget-inline-hbox").filter(
+        has=stage.page.locator(f"label:text-is('{name}')")
+    )
+    return found.locator("input, select").last
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_labels_are_edited_in_the_app(open_notebook: OpenNotebook, dark: bool) -> None:
+    setup = SETUP.replace("app = project", f"{KEEP}\napp = project")
+    stage = opened(open_notebook([setup], height=1500, dark=dark), "astronaut.png")
+    button(stage, "Add, change, merge and relate").click()
+    field(stage, "Label").select_option(label="cup (6 masks)")
+    expect(field(stage, "Name")).to_have_value("cup")
+    field(stage, "Name").fill("<b>mug</b>")
+    field(stage, "Key").fill("m")
+    field(stage, "Part of").select_option(label="cat")
+    look(stage, dark, "labels")
+    button(stage, "Change this label, in all images").click()
+    stage.kernel.until("'<b>mug</b>' in project.labels.names")
+    stage = opened(stage, "astronaut.png")
+    expect(field(stage, "Label").locator("option")).to_have_text(
+        ["cat (6 masks)", "<b>mug</b> (6 masks)"]
+    )
+    expect(stage.part("annotation-row").first).to_contain_text("<b>mug</b>")
+    field(stage, "Its masks become").select_option(label="cat")
+    button(stage, "Remove this label; no mask is lost").click()
+    stage.kernel.until("project.labels.names == ('cat',)")
+    opened(stage, "astronaut.png")
+    assert stage.kernel.eval("project.store.label_counts()") == {"cat": 12}
+    look(stage, dark, "labels_merged")
+    assert stage.lab.errors == []
