@@ -10,13 +10,16 @@ from __future__ import annotations
 import gzip
 import hashlib
 import logging
+import threading
 from collections import deque
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import traitlets
+from torch import Tensor
 
 from segwidget.errors import ModelError
 from segwidget.inference.decoder_graph import DecoderGraphs, decoder_graphs, tensor_shapes
@@ -225,10 +228,9 @@ def collect(predictor: Predictor) -> Bundle | None:
     if program is None or graphs is None:
         return None
     shapes = tensor_shapes(model.sam)
-    tensors = [t.detach().cpu().half() for t in features[: len(shapes)] if t is not None]
-    if not all(bool(t.isfinite().all()) for t in tensors):
-        return None  # beyond what float16 can hold
-    embedding = Part.of(b"".join(t.numpy().astype("<f2").tobytes() for t in tensors))
+    embedding = _embedding([t for t in features[: len(shapes)] if t is not None])
+    if embedding is None:
+        return None
     names = ("script", "wasm", *DecoderGraphs._fields)
     parts = dict(zip(names, (*program, *graphs), strict=True))
     parts["embedding"] = embedding
@@ -269,6 +271,26 @@ def _program() -> tuple[Part, Part] | None:
 @lru_cache(maxsize=4)
 def _read(path: Path, _changed: int) -> Part:
     return Part.packed(path.read_bytes())
+
+
+# The newest embeddings that were packed, by the first of their tensors, which all widgets about the
+# same image share: a cell that is run again has its parts at once.
+_packed: deque[tuple[ref[Tensor], Part]] = deque(maxlen=4)
+_packing = threading.Lock()
+
+
+def _embedding(tensors: Sequence[Tensor]) -> Part | None:
+    """An image's embedding as float16; ``None`` where it is beyond what that can hold."""
+    with _packing:
+        for first, part in _packed:
+            if first() is tensors[0]:
+                return part
+        halves = [t.detach().cpu().half() for t in tensors]
+        if not all(bool(t.isfinite().all()) for t in halves):
+            return None
+        part = Part.of(b"".join(t.numpy().astype("<f2").tobytes() for t in halves))
+        _packed.append((ref(tensors[0]), part))
+        return part
 
 
 # Shared by all widgets with the same model.

@@ -261,6 +261,30 @@ def test_closing_lets_go_of_the_bytes(seg):
     assert not seg._bundles
 
 
+def test_widgets_of_one_process_share_what_was_packed(make, picture, monkeypatch):
+    packed = []
+    of = Part.of
+    monkeypatch.setattr(Part, "of", lambda data: packed.append(data) or of(data))
+    parts._packed.clear()
+    first, second = make(), make()
+    make.wait(first, second)
+    assert len(packed) == 1  # the embedding; program and graphs are packed in files
+    one, other = ({**seg._bundles[-1].parts} for seg in (first, second))
+    assert [*one] == [*other]
+    assert all(one[key] is other[key] or one[key].data is other[key].data for key in one)
+
+    third = make(255 - picture)
+    make.wait(third)
+    assert len(packed) == 2
+    assert third.decoder["embedding"] != first.decoder["embedding"]
+
+
+def test_what_was_packed_long_ago_is_let_go(make, picture):
+    for i in range(6):
+        make.wait(make(np.roll(picture, i, axis=0)))
+    assert len(parts._packed) == 4
+
+
 def test_a_bundle_has_all_that_the_trait_names(seg):
     made = bundle(seg)
     assert made.decoder == seg.decoder
