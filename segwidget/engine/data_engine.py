@@ -242,7 +242,7 @@ class DataEngine:
         Args:
             out: the folder; by default that of the last call, or one beside the store.
             limit: images in this call; those that were done before do not count.
-            settings: by default `segwidget.engine.automatic.SA1B`, 2,304 points an image.
+            settings: by default `segwidget.engine.automatic.SA1B`, 3,072 points an image.
             on_progress: told how many images of how many are done.
             cancelled: asked before each image; once true, what is done stays.
             progress: show a bar where it takes longer than a second.
