@@ -143,7 +143,7 @@ def test_without_widget_state_the_picture_follows_the_masks_and_is_what_is_left(
     lab = LabPage(page, server)
     if kernel == "new":
         lab.open(stage.lab.name)
-        expect(page.get_by_text("model not found")).to_be_visible()
+        expect(page.get_by_text("model not found")).to_be_visible(timeout=30_000)
     else:
         # As where there is no room for one more: no kernel starts.
         page.route(
@@ -153,7 +153,7 @@ def test_without_widget_state_the_picture_follows_the_masks_and_is_what_is_left(
             f"{server.url}{server.page_path}/{stage.lab.name}?token={server.token}&reset",
             timeout=90_000,
         )
-        expect(page.get_by_text("Loading widget...")).to_be_visible()
+        expect(page.get_by_text("Loading widget...")).to_be_visible(timeout=90_000)
     expect(page.locator(STILL)).to_be_visible()
     page.wait_for_function("img => document.querySelector(img).naturalWidth === 400", arg=STILL)
     shown = page.locator(STILL).get_attribute("src") or ""  # a word about the kernel is before it
