@@ -185,7 +185,8 @@ def double(x: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
     """
     weight = layer.weight.permute(2, 3, 1, 0).flatten(0, 2)  # (2 * 2 * C', C)
     bias = None if layer.bias is None else layer.bias.repeat(4)
-    return F.linear(x, weight, bias).unflatten(-1, (2, 2, -1))
+    cells: Tensor = F.linear(x, weight, bias).unflatten(-1, (2, 2, -1))
+    return cells
 
 
 def in_order(cells: Tensor) -> Tensor:
