@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-PATIENCE = 5.0  # seconds at the end of Python; Jupyter kills a kernel that takes much longer
+PATIENCE = 20.0  # seconds at the end of a script; Jupyter itself kills a kernel after 5
 
 _state = threading.Condition()
 _at_work = 0
