@@ -129,7 +129,7 @@ SECOND = Recipe(
     phases=MIXED,
     odds=((0.5, 0.3, 0.2), (0.25, 0.35, 0.4)),
     paste=0.25,
-    calibrate=300,
+    calibrate=150,
 )
 
 
