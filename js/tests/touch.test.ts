@@ -68,6 +68,7 @@ test("a mouse that rests does not exclude", () => {
 });
 
 test("while a pen is down, and just after, touch means nothing", () => {
+  const clock = vi.spyOn(performance, "now").mockReturnValue(performance.now());
   point("pointerdown", 20, 20, pen);
   point("pointerdown", 50, 40);
   point("pointermove", 52, 42);
@@ -75,6 +76,7 @@ test("while a pen is down, and just after, touch means nothing", () => {
   point("pointerup", 20, 20, pen);
   point("pointerdown", 50, 40);
   point("pointerup", 50, 40);
+  clock.mockRestore();
   expect(prompts()).toEqual([{ type: "point", x: 20, y: 20, label: 1 }]);
 });
 
