@@ -20,7 +20,6 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,6 @@ from torch.utils.data import DataLoader
 from segwidget.sam.build import build_compact
 from segwidget.sam.prompt_encoder import FOREGROUND
 from segwidget.sam.sam import ImageFeatures, Sam
-from segwidget.training.calibrate import collect, refit_iou_head
 from segwidget.training.clicks import append_click, corrective_click, first_prompt
 from segwidget.training.data import RandomCrops, Sample, load_sets
 from segwidget.training.losses import decoder_loss, prototype_loss
@@ -99,8 +97,6 @@ class Recipe:
         phases: one after the other, or mixed.
         odds: of each of the mixed phases before the learning rate falls, and while it does.
         paste: share of the crops that get objects of other images pasted in.
-        calibrate: batches of the last phase's kind, of whole images, that the IoU head is fitted
-            to in the end.
     """
 
     steps: int = 4300
@@ -115,7 +111,6 @@ class Recipe:
     phases: tuple[Phase, ...] = field(default_factory=lambda: PHASES)
     odds: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     paste: float = 0.0
-    calibrate: int = 0
 
 
 FIRST = Recipe()
@@ -129,7 +124,6 @@ SECOND = Recipe(
     phases=MIXED,
     odds=((0.5, 0.3, 0.2), (0.25, 0.35, 0.4)),
     paste=0.25,
-    calibrate=150,
 )
 
 
@@ -265,15 +259,6 @@ class Trainer:
         torch.save(state, part)
         part.replace(self.out / "state.pt")
 
-    def calibrate(self, sets: Mapping[str, list[Sample]], workers: int) -> None:
-        """Fit the IoU head of the averaged weights to their answers on whole images."""
-        phase = replace(self.recipe.phases[-1], zoom=(0.95, 1.1))
-        set_input_size(self.average, phase.size)
-        stream = batches(sets, phase, self.recipe.seed + self.step, workers)
-        answers = collect(self.average, islice(stream, self.recipe.calibrate))
-        before, after = refit_iou_head(self.average, answers)
-        print(f"predicted IoU off by {before:.4f} before, {after:.4f} after fitting its head")
-
     def export(self) -> Path:
         """Write the averaged weights as float16 ``weights.safetensors``; where they lie."""
         path = self.out / "weights.safetensors"
@@ -371,8 +356,6 @@ def train(
                     break
             del stream
     trainer.save()
-    if trainer.step >= recipe.steps and recipe.calibrate:
-        trainer.calibrate(sets, workers)
     print(f"stopped at step {trainer.step} of {recipe.steps}; weights in {trainer.export()}")
 
 

@@ -204,7 +204,7 @@ def test_mean_where():
     assert mean_where("x", values, torch.tensor([False] * 3)) == {}
 
 
-def test_a_second_run_goes_on_from_finished_weights(tmp_path, shards, capsys):
+def test_a_second_run_goes_on_from_finished_weights(tmp_path, shards):
     (tmp_path / "first").mkdir()
     begun = Trainer(Recipe(), tmp_path / "first", "cpu")
     weights = load_file(begun.export())
@@ -216,7 +216,6 @@ def test_a_second_run_goes_on_from_finished_weights(tmp_path, shards, capsys):
         odds=((0.5, 0.5), (0.0, 1.0)),
         paste=1.0,
         warmup=1,
-        calibrate=2,
     )
     again = Trainer(recipe, tmp_path / "second", "cpu", tmp_path / "first" / "weights.safetensors")
     for key, value in again.model.state_dict().items():
@@ -232,9 +231,7 @@ def test_a_second_run_goes_on_from_finished_weights(tmp_path, shards, capsys):
     kept = load_file(tmp_path / "second" / "weights.safetensors")
     for key, value in done.average.state_dict().items():
         assert kept[key].dtype == (torch.float16 if value.is_floating_point() else torch.int64)
-        if "iou_prediction_head" not in key:  # which was fitted after the last step
-            assert torch.equal(kept[key], value.to(kept[key].dtype))
-    assert "after fitting its head" in capsys.readouterr().out
+        assert torch.equal(kept[key], value.to(kept[key].dtype))
 
 
 def test_the_rate_of_a_second_run_falls_only_at_the_end(tmp_path):
