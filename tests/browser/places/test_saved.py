@@ -42,6 +42,7 @@ def saved(open_notebook: OpenNotebook, server: LabServer) -> tuple[str, dict[str
     stage.kernel.until("len(seg.annotations) == 2")
     stage.lab.command(SAVE_STATE)
     stage.lab.command("docmanager:save")
+    stage.lab.command(SAVE_STATE)  # a setting of the server's, which other notebooks see
     stage.lab.command("kernelmenu:shutdown")
     return stage.lab.name, json.loads((server.root / stage.lab.name).read_text())
 
