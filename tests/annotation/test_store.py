@@ -15,14 +15,9 @@ from segwidget.annotation.store import ConflictError, Store
 from segwidget.errors import AnnotationError, ClosedError, LabelError, StoreError
 from segwidget.inference.prompts import Box, MaskPrompt, Point, Polygon
 from segwidget.inference.rle import Rle
+from tests.annotation.squares import square
 
 INFO = ImageInfo("a.png", 20, 12, "ab" * 32)
-
-
-def square(n=0, label="car", **fields):
-    mask = np.zeros((12, 20), bool)
-    mask[2:6, n % 15 : n % 15 + 4] = True
-    return Annotation.from_mask(mask, label=label, **fields)
 
 
 @pytest.fixture

@@ -10,25 +10,18 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from segwidget.annotation import store_drive
-from segwidget.annotation.annotation import Annotation
 from segwidget.annotation.project import BaseProject
 from segwidget.annotation.store import Store
 from segwidget.annotation.store_drive import lock_folder
 from segwidget.annotation.store_schema import VERSION, migrate, open_database
 from segwidget.errors import StoreError
+from tests.annotation.squares import square
 
 INSTANTLY = 0.05  # seconds that a test waits for whoever else writes
 UNIX = pytest.mark.skipif(os.name == "nt", reason="VFSs and permissions of Unix")
-
-
-def square(n=0, label="car", **fields):
-    mask = np.zeros((12, 20), bool)
-    mask[2:6, n % 15 : n % 15 + 4] = True
-    return Annotation.from_mask(mask, label=label, **fields)
 
 
 @pytest.fixture

@@ -9,23 +9,16 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from segwidget.annotation import store_drive, store_schema
-from segwidget.annotation.annotation import Annotation
 from segwidget.annotation.store import ConflictError, Store
 from segwidget.annotation.store_schema import MIGRATIONS, VERSION, migrate
 from segwidget.errors import StoreError
+from tests.annotation.squares import square
 
 KILLS = Path(__file__).with_name("kills.py")
 INSTANTLY = 0.05  # seconds that a test waits for whoever else writes
-
-
-def square(n=0, label="car", **fields):
-    mask = np.zeros((12, 20), bool)
-    mask[2:6, n % 15 : n % 15 + 4] = True
-    return Annotation.from_mask(mask, label=label, **fields)
 
 
 @pytest.fixture
