@@ -63,7 +63,7 @@ notebook-tests: setup
 	$(pair) --nbmake --nbmake-timeout=300 --timeout=600 notebooks
 
 browser-tests: setup
-	chromium=$$(.ci/chromium) && CHROMIUM="$$chromium" $(pytest) -n 2 --dist loadfile tests/browser
+	chromium=$$(.ci/chromium) && CHROMIUM="$$chromium" $(pair) tests/browser
 
 screenshots: setup
 	chromium=$$(.ci/chromium) && CHROMIUM="$$chromium" SCREENSHOTS=1 $(pytest) -n 2 tests/browser -k screenshot
