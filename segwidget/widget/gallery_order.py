@@ -110,8 +110,7 @@ def arranged_masks(
         value = (
             float(len(facts[key].masks)) if name == "masks" else _value_of(fact, item, name, down)
         )
-        missing = value is None
-        items.append(((rank, missing, 0.0 if value is None else -value if down else value), item))
+        items.append((_place(rank, value, down), item))
     return tuple(item for _, item in sorted(items, key=lambda entry: entry[0]))
 
 
@@ -147,11 +146,16 @@ def arranged(
 
     def place(entry: tuple[Any, Item]) -> tuple[Any, ...]:
         rank, item = entry
-        value = _value_of(facts[item.key], item, name, down)
-        missing = value is None
-        return rank, missing, 0.0 if value is None else -value if down else value
+        return _place(rank, _value_of(facts[item.key], item, name, down), down)
 
     return tuple(item for _, item in sorted(items, key=place))
+
+
+def _place(rank: Any, value: float | None, down: bool) -> tuple[Any, bool, float]:
+    """What to sort by: the group first, and in it what has no value last."""
+    if value is None:
+        return rank, True, 0.0
+    return rank, False, -value if down else value
 
 
 def laid_out(
