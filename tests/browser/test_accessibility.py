@@ -241,24 +241,26 @@ def test_a_pen_draws_while_the_hand_rests(open_notebook: OpenNotebook) -> None:
     frame = stage.canvas.bounding_box()
     assert frame is not None
 
-    def event(kind: str, x: float, y: float, device: str, number: int) -> None:
+    def event(kind: str, x: float, y: float, device: str, number: int) -> list[object]:
         at = stage.spot(x, y)
-        stage.canvas.dispatch_event(
-            kind,
-            {
-                "pointerId": number, "pointerType": device, "button": 0, "bubbles": True,
-                "clientX": frame["x"] + at["x"], "clientY": frame["y"] + at["y"],
-            },
-        )  # fmt: skip
+        where = {"clientX": frame["x"] + at["x"], "clientY": frame["y"] + at["y"]}
+        return [kind, {"pointerId": number, "pointerType": device, "bubbles": True} | where]
 
+    # All at once, since a pen that rests for half a second has pressed long; and without a capture,
+    # since these pointers are no real ones.
     stage.canvas.evaluate(
-        "c => { c.setPointerCapture = () => {}; }"
-    )  # these pointers are no real ones
-    event("pointerdown", 140, 85, "pen", 7)
-    event("pointerdown", 400, 250, "touch", 8)
-    event("pointermove", 200, 150, "pen", 7)
-    event("pointerup", 200, 150, "pen", 7)
-    event("pointerup", 400, 250, "touch", 8)
+        """(c, events) => {
+            c.setPointerCapture = () => {};
+            for (const [kind, init] of events) c.dispatchEvent(new PointerEvent(kind, init));
+        }""",
+        [
+            event("pointerdown", 140, 85, "pen", 7),
+            event("pointerdown", 400, 250, "touch", 8),
+            event("pointermove", 200, 150, "pen", 7),
+            event("pointerup", 200, 150, "pen", 7),
+            event("pointerup", 400, 250, "touch", 8),
+        ],
+    )
     stage.kernel.until("len(seg.prompts) == 1")
     box = stage.kernel.eval("[getattr(seg.prompts[0], n, None) for n in ('x0', 'y0', 'x1', 'y1')]")
     assert np.allclose(box, [140, 85, 200, 150], atol=1)
