@@ -52,11 +52,11 @@ class Sample:
     weight: NDArray[np.float64]
 
 
-def load_sets(folder: Path) -> dict[str, list[Sample]]:
+def load_sets(folder: Path, area: float = 0.4) -> dict[str, list[Sample]]:
     """Read every ``*.tar`` of a folder.
 
-    Masks are drawn with a probability that grows with the root of their area up to a third of the
-    image, so that specks do not outnumber things.
+    Masks are drawn with a probability that grows with their area to the power of ``area``, up to a
+    third of the image, so that specks do not outnumber things.
     """
     sets: dict[str, list[Sample]] = {}
     for path in sorted(folder.glob("*.tar")):
@@ -66,7 +66,7 @@ def load_sets(folder: Path) -> dict[str, list[Sample]]:
             if masks:
                 pixels = item.image.shape[0] * item.image.shape[1]
                 share = np.array([m.area for m in masks]) / pixels
-                weight = np.minimum(share, 0.3) ** 0.4
+                weight = np.minimum(share, 0.3) ** area
                 samples.append(Sample(item.image, masks, weight / weight.sum()))
         sets[path.stem] = samples
     if not any(sets.values()):
@@ -90,6 +90,7 @@ class RandomCrops(IterableDataset[tuple[Tensor, Tensor]]):
         zoom: least and greatest side of the window that is cut, over the image's long side.
         seed: of everything random; a resumed run passes another one.
         paste: share of the crops into which objects of other images are pasted.
+        weights: how often each set is drawn; one that is not named counts half.
     """
 
     def __init__(
@@ -101,9 +102,10 @@ class RandomCrops(IterableDataset[tuple[Tensor, Tensor]]):
         zoom: tuple[float, float],
         seed: int,
         paste: float = 0.0,
+        weights: Mapping[str, float] = SET_WEIGHTS,
     ) -> None:
         self.sets = {name: samples for name, samples in sets.items() if samples}
-        self.paste = paste
+        self.paste, self.weights = paste, weights
         self.donors = [name for name in OBJECT_SETS if self.sets.get(name)]
         self.size, self.images, self.prompts = size, images, prompts
         self.zoom, self.seed = zoom, seed
@@ -112,7 +114,7 @@ class RandomCrops(IterableDataset[tuple[Tensor, Tensor]]):
         worker = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, worker.id if worker else 0])
         names = list(self.sets)
-        odds = np.array([SET_WEIGHTS.get(name, 0.5) for name in names])
+        odds = np.array([self.weights.get(name, 0.5) for name in names])
         odds /= odds.sum()
         while True:
             crops: list[tuple[NDArray[np.float32], NDArray[np.uint8]]] = []

@@ -1,11 +1,15 @@
 """SAM's losses ("Segment Anything", section 3 "Losses and training", appendix A "Training").
 
+Beside them the loss that the embedded model's later runs learn from, with cross-entropy in place of
+the focal loss: :func:`entropy_mask_loss`.
+
 All take low-resolution logits ``(..., h, w)`` and targets of the same shape in ``[0, 1]``: the
 share of each cell that the mask covers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -14,6 +18,9 @@ from torch import Tensor
 
 FOCAL_WEIGHT = 20.0
 DICE_WEIGHT = 1.0
+ENTROPY_WEIGHT = 1.5
+
+MaskLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 def focal_loss(logits: Tensor, target: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
@@ -31,6 +38,24 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
     inter = (p * target).sum(dim=(-2, -1))
     total = p.sum(dim=(-2, -1)) + target.sum(dim=(-2, -1))
     return 1 - (2 * inter + 1) / (total + 1)
+
+
+def sam_mask_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Focal and dice loss, 20 to 1 ("Segment Anything", section 3): ``(...,)``."""
+    return FOCAL_WEIGHT * focal_loss(logits, target) + DICE_WEIGHT * dice_loss(logits, target)
+
+
+def entropy_mask_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy and dice loss (as in Mask2Former, Cheng et al., 2022, section 3.3): ``(...,)``.
+
+    Focal loss lets go of a pixel that is right with a probability of two thirds, and a network
+    that has seen little stays there: its logits are soft and its outlines vague.
+    """
+    ce = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=(-2, -1))
+    return ENTROPY_WEIGHT * ce + DICE_WEIGHT * dice_loss(logits, target)
+
+
+MASK_LOSSES: Mapping[str, MaskLoss] = {"focal": sam_mask_loss, "entropy": entropy_mask_loss}
 
 
 def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
@@ -61,7 +86,11 @@ class DecoderLoss(NamedTuple):
 
 
 def decoder_loss(
-    logits: Tensor, predicted_iou: Tensor, target: Tensor, ambiguous: Tensor
+    logits: Tensor,
+    predicted_iou: Tensor,
+    target: Tensor,
+    ambiguous: Tensor,
+    mask_loss: MaskLoss = sam_mask_loss,
 ) -> DecoderLoss:
     """The loss of all four masks of a round.
 
@@ -75,18 +104,19 @@ def decoder_loss(
         predicted_iou: ``(B, 4)``.
         target: ``(B, h, w)``.
         ambiguous: ``(B,)`` bool.
+        mask_loss: what each mask learns from.
     """
     logits, predicted_iou = logits.float(), predicted_iou.float()
     targets = target.unsqueeze(1).expand_as(logits)
-    each = FOCAL_WEIGHT * focal_loss(logits, targets) + DICE_WEIGHT * dice_loss(logits, targets)
+    each = mask_loss(logits, targets)
     iou = mask_iou(logits, targets)
     single, three = each[:, 0], each[:, 1:]
     best = three.min(dim=1).values + 0.05 * three.mean(dim=1)
-    mask_loss = torch.where(ambiguous, best, single + 0.3 * best)
+    loss = torch.where(ambiguous, best, single + 0.3 * best)
     iou_loss = F.mse_loss(predicted_iou, iou)
     top = predicted_iou[:, 1:].argmax(dim=1, keepdim=True)
     return DecoderLoss(
-        mask_loss.mean() + iou_loss,
+        loss.mean() + iou_loss,
         iou[:, 0],
         iou[:, 1:].gather(1, top).squeeze(1),
         iou[:, 1:].max(dim=1).values,
