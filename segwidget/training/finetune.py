@@ -5,7 +5,8 @@
     save_delta(tuned, "cells.delta.safetensors")
 
 The image encoder stays as it is as a rule; its embeddings are computed once, and epochs run on the
-decoder alone, with SAM's losses and simulated prompts ("Segment Anything", appendix A).
+decoder alone, with simulated prompts ("Segment Anything", appendix A) and the losses that the model
+was trained with: SAM's focal and dice loss, or the embedded model's cross-entropy and dice loss.
 """
 
 from __future__ import annotations

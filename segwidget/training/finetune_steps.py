@@ -1,7 +1,8 @@
 """One step of fine-tuning, and how a network does on the held-out images.
 
 A step is that of "Segment Anything", appendix A: a point or a jittered box first, then corrective
-clicks with the last logits as mask prompt, each answer with SAM's losses. MedSAM (Ma et al., 2024)
+clicks with the last logits as mask prompt, each answer with the losses that the network was trained
+with: SAM's, or the embedded model's (:func:`mask_loss_of`). MedSAM (Ma et al., 2024)
 asks one box, and has the single mask learn by Dice loss and cross-entropy.
 """
 
@@ -14,12 +15,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segwidget.inference.models import Model
+from segwidget.sam.compact_encoder import CompactEncoder
 from segwidget.sam.prompt_encoder import FOREGROUND
 from segwidget.sam.sam import ImageFeatures, Sam
 from segwidget.training.clicks import append_click, corrective_click, first_prompt
 from segwidget.training.dataset import TrainingImage
 from segwidget.training.finetune_data import targets
-from segwidget.training.losses import decoder_loss, dice_loss, mask_iou
+from segwidget.training.losses import (
+    MaskLoss,
+    decoder_loss,
+    dice_loss,
+    entropy_mask_loss,
+    mask_iou,
+    sam_mask_loss,
+)
 from segwidget.training.pretrain import top_mask
 
 Preset: TypeAlias = Literal["medsam"]
@@ -75,7 +84,7 @@ def decoder_step(
         logits, iou = sam.decode(features, points, masks=previous, padded=True)
         is_point = (labels == FOREGROUND).any(1) & (labels <= FOREGROUND).all(1)
         ambiguous = (is_point & (i == 0)).to(sam.device)
-        loss = round_loss(logits, iou, there, ambiguous, preset) / rounds
+        loss = round_loss(logits, iou, there, ambiguous, preset, mask_loss_of(sam)) / rounds
         loss.backward()
         total += float(loss.detach())
         if i + 1 < rounds:
@@ -86,10 +95,20 @@ def decoder_step(
     return total
 
 
+def mask_loss_of(sam: Sam) -> MaskLoss:
+    """What a network's masks were trained with; another loss would undo what it has learnt."""
+    return entropy_mask_loss if isinstance(sam.image_encoder, CompactEncoder) else sam_mask_loss
+
+
 def round_loss(
-    logits: Tensor, iou: Tensor, target: Tensor, ambiguous: Tensor, preset: Preset | None
+    logits: Tensor,
+    iou: Tensor,
+    target: Tensor,
+    ambiguous: Tensor,
+    preset: Preset | None,
+    mask_loss: MaskLoss = sam_mask_loss,
 ) -> Tensor:
-    """The loss of one round: SAM's, or MedSAM's on the single mask.
+    """The loss of one round: that of SAM's four masks, or MedSAM's on the single one.
 
     Args:
         logits: ``(P, 4, s, s)``.
@@ -97,9 +116,10 @@ def round_loss(
         target: ``(P, s, s)``.
         ambiguous: ``(P,)`` bool.
         preset: see :func:`decoder_step`.
+        mask_loss: what each mask learns from.
     """
     if preset is None:
-        return decoder_loss(logits, iou, target, ambiguous).loss
+        return decoder_loss(logits, iou, target, ambiguous, mask_loss).loss
     single = logits[:, 0]
     entropy = F.binary_cross_entropy_with_logits(single, target)
     # Without it predicted IoU would go on judging the masks of before.
@@ -142,7 +162,8 @@ def score_image(
         ambiguous = torch.full((len(target),), point, device=sam.device)
         answer = chosen_answer(logits, iou, ambiguous)
         ious.extend(mask_iou(answer, there).tolist())
-        losses.append(float(round_loss(logits, iou, there, ambiguous, preset)))
+        loss = round_loss(logits, iou, there, ambiguous, preset, mask_loss_of(sam))
+        losses.append(float(loss))
         return answer
 
     with torch.no_grad():

@@ -138,9 +138,9 @@ def test_sets_are_drawn_by_weight(monkeypatch):
         name: [sample_of(np.full((16, 16, 3), value, np.uint8), mask)]
         for name, value in (("often", 250), ("seldom", 10))
     }
-    monkeypatch.setattr(data, "SET_WEIGHTS", {"often": 3.0, "seldom": 1.0})
+    weights = {"often": 3.0, "seldom": 1.0}
     monkeypatch.setattr(data, "recolor", lambda image, rng: image.astype(np.float32))
-    batch, _ = next(iter(RandomCrops(sets, 32, 600, 1, (0.5, 0.6), 0)))
+    batch, _ = next(iter(RandomCrops(sets, 32, 600, 1, (0.5, 0.6), 0, weights=weights)))
     often = (batch[:, 0, 5, 5] > 128).float().mean().item()
     assert often == pytest.approx(0.75, abs=0.06)
 

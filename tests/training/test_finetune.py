@@ -21,7 +21,7 @@ from segwidget.inference.embedding_store import default_store
 from segwidget.inference.models import Model
 from segwidget.inference.predictor import Predictor
 from segwidget.inference.rle import Rle
-from segwidget.sam.build import build_compact
+from segwidget.sam.build import build_compact, build_sam_mobile
 from segwidget.sam.image_encoder import ImageEncoderViT
 from segwidget.sam.mask_decoder import MaskDecoder
 from segwidget.sam.prompt_encoder import PromptEncoder
@@ -32,6 +32,8 @@ from segwidget.training import finetune_run
 from segwidget.training.dataset import FineTuneDataset, Record
 from segwidget.training.finetune import finetune
 from segwidget.training.finetune_data import Embeddings, coverage
+from segwidget.training.finetune_steps import mask_loss_of
+from segwidget.training.losses import entropy_mask_loss, sam_mask_loss
 from tests.training.conftest import draw_image
 
 
@@ -385,3 +387,8 @@ def test_a_predictor_may_be_tuned(model, data):
     tuned = tune(predictor, data, epochs=1)
     assert predictor.image is not None
     assert tuned.model is not predictor
+
+
+def test_masks_learn_from_what_their_network_was_trained_with():
+    assert mask_loss_of(build_compact(64)) is entropy_mask_loss
+    assert mask_loss_of(build_sam_mobile()) is sam_mask_loss

@@ -8,6 +8,7 @@ import torch
 from segwidget.training.losses import (
     decoder_loss,
     dice_loss,
+    entropy_mask_loss,
     focal_loss,
     mask_iou,
     prototype_loss,
@@ -48,6 +49,26 @@ def test_dice_loss_by_hand():
     target = torch.tensor([[1.0, 0.0]])
     expected = 1 - (2 * 0.8 + 1) / (0.8 + 0.3 + 1 + 1)
     assert dice_loss(logits, target).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_entropy_mask_loss_by_hand():
+    logits = torch.tensor([[logit(0.8), logit(0.3)]])
+    target = torch.tensor([[1.0, 0.0]])
+    entropy = -(math.log(0.8) + math.log(0.7)) / 2
+    expected = 1.5 * entropy + dice_loss(logits, target).item()
+    assert entropy_mask_loss(logits, target).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_decoder_learns_from_the_mask_loss_that_it_is_given(random):
+    logits, iou, target = random
+    single = torch.zeros(3, dtype=torch.bool)
+    focal = decoder_loss(logits, iou, target, single)
+    entropy = decoder_loss(logits, iou, target, single, entropy_mask_loss)
+    each = entropy_mask_loss(logits, target[:, None].expand_as(logits))
+    best = each[:, 1:].min(1).values + 0.05 * each[:, 1:].mean(1)
+    score = torch.nn.functional.mse_loss(iou, mask_iou(logits, target[:, None].expand_as(logits)))
+    torch.testing.assert_close(entropy.loss, (each[:, 0] + 0.3 * best).mean() + score)
+    torch.testing.assert_close(entropy.single_iou, focal.single_iou)
 
 
 def test_perfect_and_opposite_masks():

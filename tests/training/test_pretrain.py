@@ -13,6 +13,7 @@ from segwidget.training.data import RandomCrops, load_sets
 from segwidget.training.pretrain import (
     PHASES,
     SECOND,
+    THIRD,
     Phase,
     Recipe,
     Trainer,
@@ -234,13 +235,24 @@ def test_a_second_run_goes_on_from_finished_weights(tmp_path, shards):
         assert torch.equal(kept[key], value.to(kept[key].dtype))
 
 
-def test_the_rate_of_a_second_run_falls_only_at_the_end(tmp_path):
-    trainer = Trainer(SECOND, tmp_path, "cpu")
+@pytest.mark.parametrize("recipe", [SECOND, THIRD])
+def test_the_rate_stays_and_falls_and_all_sizes_are_seen(tmp_path, recipe):
+    trainer = Trainer(recipe, tmp_path, "cpu")
     rates, sizes = [], set()
-    for trainer.step in range(0, SECOND.steps, 50):
+    for trainer.step in range(0, recipe.steps, 50):
         rates.append(trainer.learning_rate())
         sizes.add(trainer.phase.size)
-    assert sizes == {phase.size for phase in SECOND.phases}
-    plateau = rates[2 : int(len(rates) * (1 - SECOND.decay))]
-    assert min(plateau) == max(plateau) == pytest.approx(SECOND.lr)
-    assert rates[-1] < 0.05 * SECOND.lr
+    assert sizes == {phase.size for phase in recipe.phases}
+    falls = int(len(rates) * (1 - recipe.decay))
+    assert min(rates[2:falls]) == max(rates[2:falls]) == pytest.approx(recipe.lr)
+    assert rates[falls + 1 :] == sorted(rates[falls + 1 :], reverse=True)
+    assert rates[-1] < 0.05 * recipe.lr
+
+
+def test_masks_learn_from_the_loss_of_the_recipe(tmp_path, batch, tiny):
+    weights = []
+    for name in ("focal", "entropy"):
+        trainer = Trainer(Recipe(steps=60, warmup=1, mask_loss=name), tmp_path, "cpu")
+        run_steps(trainer, batch, 1)
+        weights.append(trainer.model.state_dict()["mask_decoder.mask_tokens.weight"])
+    assert not torch.equal(*weights)
