@@ -1,4 +1,5 @@
 // @vitest-environment node
+import { signal } from "@preact/signals";
 import { createEngine, type Engine } from "../src/decode/engine";
 import { createStore } from "../src/state/store";
 import { answering, decoderOn, FakeBrowser, PartsHost, turns, type FakeWorker } from "./decode_helpers";
@@ -38,6 +39,53 @@ test("off without a decoder, and answers nothing", async () => {
   expect(engine.preview(point(3, 4))).toBeNull();
   expect(host.log).toEqual([]);
   expect(browser.workers).toEqual([]);
+});
+
+describe("asks for a decoder", () => {
+  const start = async (change: (host: PartsHost, browser: FakeBrowser) => void = () => {}) => {
+    const host = new PartsHost();
+    const browser = new FakeBrowser();
+    change(host, browser);
+    const engine = createEngine(createStore(host), host, browser);
+    await turns();
+    return { host, engine };
+  };
+
+  test("once, and goes on when it comes", async () => {
+    const { host, engine } = await start();
+    expect(host.wanted).toBe(1);
+    host.prompt = true;
+    host.set({ decoder: decoderOn(host) });
+    await turns();
+    expect(engine.state.value).toBe("ready");
+    host.set({ decoder: null });
+    await turns();
+    expect(host.wanted).toBe(1);
+  });
+
+  test("not where there is one, no worker may run, or no kernel is", async () => {
+    expect((await start((host) => host.set({ decoder: decoderOn(host) }))).host.wanted).toBe(0);
+    expect((await start((_, browser) => (browser.allowed = false))).host.wanted).toBe(0);
+    expect((await start((host) => (host.standalone = true))).host.wanted).toBe(0);
+  });
+
+  test("when a kernel is there", async () => {
+    const connected = signal(false);
+    const { host } = await start((host) => (host.connected = connected));
+    expect(host.wanted).toBe(0);
+    connected.value = true;
+    await turns();
+    expect(host.wanted).toBe(1);
+  });
+
+  test("not after it is disposed of, and a closed connection is no error", async () => {
+    const host = new PartsHost();
+    createEngine(createStore(host), host, new FakeBrowser()).dispose();
+    await turns();
+    expect(host.wanted).toBe(0);
+    const { engine } = await start((host) => (host.closed = true));
+    expect(engine.state.value).toBe("off");
+  });
 });
 
 test("brings the parts, starts the worker, sends the image, answers", async () => {

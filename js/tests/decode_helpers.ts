@@ -21,7 +21,11 @@ export class PartsHost implements Host {
   asked: Asked[] = [];
   /** Everything that was ever asked. */
   readonly log: Asked[] = [];
+  /** How often the page has said that it would answer. */
+  wanted = 0;
   closed = false;
+  connected?: Host["connected"];
+  standalone?: boolean;
   /** Answers at once. */
   prompt = false;
   readonly traits: Traits = { ...DEFAULT_TRAITS };
@@ -52,6 +56,7 @@ export class PartsHost implements Host {
   }
   send(intent: Intent): void {
     if (this.closed) throw new Error("closed");
+    if (intent.op === "decoder") this.wanted++;
     if (intent.op !== "part") return;
     this.asked.push(intent);
     this.log.push(intent);

@@ -8,7 +8,7 @@ candidates, count as one.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -180,6 +180,19 @@ class History:
         self._now = after
         self._browsing = browsing
 
+    def _retell(self, tell: Callable[[Snapshot], Snapshot]) -> None:
+        """Put another snapshot in the place of each; a step that changes nothing then is gone.
+
+        Args:
+            tell: makes the new snapshot of an old one.
+        """
+        now = tell(self._now)
+        past = _told([(name, tell(one)) for name, one in reversed(self._past)], now)
+        future = _told([(name, tell(one)) for name, one in reversed(self._future)], now)
+        self._now, self._browsing = now, ""
+        self._past = deque(reversed(past), self._past.maxlen)
+        self._future = future[::-1]
+
     def find(self, id_: str) -> Annotation:
         """The annotation of an id.
 
@@ -201,3 +214,13 @@ class History:
                     "keeping undone."
                 )
         return set(given)
+
+
+def _told(steps: list[tuple[str, Snapshot]], now: Snapshot) -> list[tuple[str, Snapshot]]:
+    """The steps, the one next to `now` first, that lead from one snapshot to another one."""
+    left = []
+    for name, beyond in steps:
+        if beyond != now:
+            left.append((name, beyond))
+            now = beyond
+    return left

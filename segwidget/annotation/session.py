@@ -25,6 +25,7 @@ from segwidget.annotation.describing import (
 )
 from segwidget.annotation.editing import Combination, combined, without
 from segwidget.annotation.history import MAX_STEPS, Draft, Snapshot
+from segwidget.annotation.label_change import LabelChange
 from segwidget.annotation.labels import Label, LabelSet, LabelsLike
 from segwidget.errors import AnnotationError, LabelError
 from segwidget.inference.rle import Rle
@@ -233,6 +234,19 @@ class Session(Describing):
         current = given.get(self.label, self.label)
         current = current if current in new.names else new[0].name
         self._step("labels", labels=new, label=current, annotations=items)
+
+    def follow_labels(
+        self, labels: LabelSet, renames: Mapping[str, str] | None = None
+    ) -> None:
+        """Go on with labels that were changed for all images, which undo does not take back.
+
+        All steps stay, told in the new labels; see `LabelChange`.
+
+        Args:
+            labels: the new ones, among them all that present annotations have.
+            renames: new names by old ones: annotations are relabeled, and lose no value.
+        """
+        self._retell(LabelChange(self.labels, labels, renames or {}))
 
     def add_label(self, name: str, color: str | None = None, *, select: bool = True) -> None:
         """Add a label at the end, and make it the current one unless `select` is False.

@@ -243,10 +243,7 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
 
     def refresh(self) -> None:
         """Read all of the project anew: after an import, say, or what another notebook did."""
-        self._facts.close()
-        self._facts = Facts(self._store, in_order(self.project.keys, self._order))
-        self._show_list()
-        self._facts.read_all(self._on_facts)
+        self._read_facts()
         if self._key is not None and self._key in self._facts.keys:
             self._show(self._key)
 
@@ -394,6 +391,12 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         self._controls.show_progress(self._facts)
         if key == self._key:
             self._panels.show(segmenter)
+
+    def _read_facts(self) -> None:
+        self._facts.close()
+        self._facts = Facts(self._store, in_order(self.project.keys, self._order))
+        self._show_list()
+        self._facts.read_all(self._on_facts)
 
     def _on_facts(self) -> None:
         if not self._closed:

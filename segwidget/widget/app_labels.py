@@ -22,16 +22,16 @@ class LabelEditor:
     Args:
         store: of the project.
         attempt: does what a button asks for, and tells what fails.
-        on_change: called after a change, with what was renamed: new names by old ones.
+        change: gives the project other labels, with what is renamed: new names by old ones.
     """
 
     def __init__(
         self,
         store: Store,
         attempt: Callable[[Callable[[], None]], None],
-        on_change: Callable[[Mapping[str, str]], None],
+        change: Callable[[LabelSet, Mapping[str, str]], None],
     ) -> None:
-        self._store, self._on_change = store, on_change
+        self._store, self._change_labels = store, change
         self._quiet = False
         self._filled: tuple[LabelSet, str] | None = None  # what the form was filled with
         self.choice = ipywidgets.Dropdown(description="Label")
@@ -136,9 +136,8 @@ class LabelEditor:
         self._change(labels, {name: heir} if heir else {}, heir or labels.names[0])
 
     def _change(self, labels: LabelSet, renames: Mapping[str, str], chosen: str) -> None:
-        self._store.set_labels(labels, renames)
+        self._change_labels(labels, renames)
         self.refresh(chosen)
-        self._on_change(renames)
 
     def _fill(self) -> None:
         """Show the chosen label in the form."""

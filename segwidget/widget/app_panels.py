@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import ipywidgets
 
 from segwidget.annotation.annotation import Annotation
+from segwidget.annotation.labels import LabelSet
+from segwidget.errors import ClosedError
 from segwidget.widget.app_labels import LabelEditor
 from segwidget.widget.app_relations import Relations
 from segwidget.widget.review import Review
@@ -40,7 +42,7 @@ class Panels:
             self.look_again,
             app._try,
         )
-        self.labels = LabelEditor(app._store, app._try, self._on_labels)
+        self.labels = LabelEditor(app._store, app._try, self._set_labels)
         self.relations = Relations(lambda: app.segmenter, app._try)
         self.ontology = ipywidgets.VBox([self.labels.box, self.relations.box])
         self.ontology.add_class("segwidget-app-ontology")
@@ -70,10 +72,21 @@ class Panels:
         self._app._facts.add_judging(key, seconds)
         self._app._controls.show_progress(self._app._facts)
 
-    def _on_labels(self, renames: Mapping[str, str]) -> None:
-        """All images may have other labels now."""
+    def _set_labels(self, labels: LabelSet, renames: Mapping[str, str]) -> None:
+        """Give all images other labels; the one that is open stays, with its steps and draft."""
         app, filters = self._app, self._app.filters
+        segmenter, followed = app._desk.segmenter, False
+        try:
+            if segmenter is not None:
+                followed = segmenter.set_store_labels(labels, renames)
+        except ClosedError:  # another image is opened meanwhile
+            segmenter = None
+        if segmenter is None:
+            app._store.set_labels(labels, renames)
         app._controls.show_labels()
         if filters.label in renames:
             app.filters = filters._replace(label=renames[filters.label])
-        app.refresh()
+        if followed:
+            app._read_facts()
+        else:
+            app.refresh()

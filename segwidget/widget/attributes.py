@@ -24,6 +24,37 @@ class AttributesWidget(SessionWidget):
         """
         self._change(lambda: self._session.set_labels(labels, renames))
 
+    def set_store_labels(
+        self, labels: LabelsLike, renames: Mapping[str, str] | None = None
+    ) -> bool:
+        """Replace the labels of the store, for all of its images, and go on here with the new ones.
+
+        No step of this image, so undo does not take it back; what was drafted and all steps stay.
+        Without a store, this is `set_labels`.
+
+        Args:
+            labels: names, names with colors, or labels to choose from.
+            renames: new names by old ones, such as ``{"car": "vehicle"}``; two may become one.
+
+        Returns:
+            Whether this image is now as the store has it; ``False`` where somebody else has changed
+            its annotations, and it has to be opened again.
+
+        Raises:
+            LabelError: labels that cannot be used, or lack what annotations of any image have;
+                nothing was changed.
+            StoreError: it cannot be written; nothing was changed.
+        """
+        if self._saving is None:
+            self.set_labels(labels, renames)
+            return True
+        with self._lock:  # no step comes between the store and the session
+            self._require_open()
+            self._saving.set_labels(labels, renames)
+            self._session.follow_labels(self._saving.labels, renames)
+            self._publish()
+            return self._session.annotations == self._saving.annotations
+
     def set_attributes(self, ids: Iterable[str], values: Mapping[str, Any]) -> None:
         """Give annotations values of attributes that their labels define.
 

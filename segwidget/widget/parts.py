@@ -1,5 +1,8 @@
 """What a page needs to answer prompts itself, sent to it once, in pieces, when it asks.
 
+A page that would answer prompts says so, and from then on the parts are made whenever something else
+is looked at. A script that no page looks at never exports a graph or packs an embedding.
+
 Six parts: the worker's script and ONNX Runtime's wasm, which the package brings; the model's three
 graphs (:mod:`segwidget.inference.decoder_graph`); and the embedding of what is looked at. The
 ``decoder`` trait only names them, so that saved state stays small.
@@ -100,7 +103,7 @@ class Bundle(NamedTuple):
 
 
 class PartsWidget(SessionWidget):
-    """A widget that lets its page answer prompts itself.
+    """A widget that lets its page answer prompts itself, once one has asked for it.
 
     Args:
         start: see :class:`Start`.
@@ -110,13 +113,26 @@ class PartsWidget(SessionWidget):
         allow_none=True,
         default_value=None,
         read_only=True,
-        help="What a page needs to answer prompts itself; None where only the kernel can.",
+        help="What a page needs to answer prompts itself; None where only the kernel can, "
+        "and until a page asks.",
     ).tag(sync=True, echo_update=False)
 
     def __init__(self, start: Start) -> None:
         self._bundles: deque[Bundle] = deque(maxlen=MAX_BUNDLES)
         self._offers = 0  # counts them, so that one that is late is dropped
+        self._asked = False  # some page would answer prompts itself
         super().__init__(start)
+
+    def offer_decoder(self) -> None:
+        """Some page would answer prompts itself: make what it needs, now and from now on.
+
+        Whoever asks once more, as each view of a page that is loaded anew does, changes nothing.
+        """
+        with self._lock:
+            if self._asked:
+                return
+            self._asked = True
+            self._offer()
 
     def send_part(self, key: str, piece: int) -> None:
         """Send the page one piece of a part that ``decoder`` names.
@@ -149,11 +165,12 @@ class PartsWidget(SessionWidget):
         self._offers += 1
         if change["name"] != "status":
             self._assign("decoder", None)
-        if (self.status or {}).get("state") == "ready" and not self._closed:
-            self._offer()
+        self._offer()
 
     def _offer(self) -> None:
-        """Collect the parts on a thread, and name them when they are there."""
+        """Collect the parts on a thread, if a page wants any, and name them when they are there."""
+        if not self._asked or self._closed or (self.status or {}).get("state") != "ready":
+            return
         offer, answerer = self._offers, self._answerer
 
         def work() -> None:

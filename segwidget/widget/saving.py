@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from segwidget.annotation.annotation import Annotation, ImageInfo
@@ -94,6 +94,17 @@ class Saving:
             step=step_name(now, before),
         )
         self.annotations, self.labels = items, labels
+
+    def set_labels(self, labels: LabelsLike, renames: Mapping[str, str] | None = None) -> None:
+        """Replace the labels in the store, for all images; see `Store.set_labels`.
+
+        Raises:
+            LabelError: labels that cannot be used, or lack what annotations of any image have;
+                nothing was changed.
+            StoreError: it cannot be written; nothing was changed.
+        """
+        self.store.set_labels(labels, renames)
+        self.labels, self.annotations = self.store.labels, self.store.annotations(self.key)
 
     def close(self) -> None:
         """Close the store, where it was opened here."""

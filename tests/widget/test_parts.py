@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import pytest
 
+from segwidget import Point
 from segwidget.errors import ModelError
 from segwidget.inference import predictor as predictor_module
 from segwidget.inference.models import Model
@@ -42,8 +43,8 @@ def graphs(model, tmp_path_factory):
 
 
 @pytest.fixture
-def make(make, monkeypatch, graphs, model):
-    """Makes Segmenters whose thread for parts has ended when the test does."""
+def begun(monkeypatch):
+    """The threads that were begun for parts."""
     begun = []
     begin = threads.begin
 
@@ -52,6 +53,18 @@ def make(make, monkeypatch, graphs, model):
         return begun[-1]
 
     monkeypatch.setattr(parts.threads, "begin", watched)
+    return begun
+
+
+@pytest.fixture
+def make(make, begun, graphs):
+    """Makes Segmenters for which a page has asked; their threads end before the test does."""
+
+    def make_asked(*args, asked=True, **kwargs):
+        seg = make(*args, **kwargs)
+        if asked:
+            Page(seg).do("decoder")
+        return seg
 
     def wait(*widgets):
         for seg in widgets:
@@ -59,9 +72,9 @@ def make(make, monkeypatch, graphs, model):
         for thread in begun:
             thread.join(PATIENCE)
 
-    make.wait = wait
-    yield make
-    make.wait()
+    make_asked.wait = wait
+    yield make_asked
+    wait()
 
 
 @pytest.fixture
@@ -173,6 +186,51 @@ def test_nothing_is_named_before_the_model_is_there(make, loads):
     assert seg.wait(PATIENCE)
     make.wait()
     assert page["decoder"] is not None
+
+
+def test_nothing_is_made_before_a_page_asks(make, begun):
+    seg = make(asked=False)
+    seg.prompts = [Point(20, 20)]
+    seg.focus((10, 20, 50, 44))
+    assert seg.wait(PATIENCE)
+    assert begun == []
+    assert seg.decoder is None
+    assert not seg._bundles
+
+    page = Page(seg)
+    page.do("decoder")
+    make.wait(seg)
+    assert page["decoder"]["frame"]["region"] == [10, 20, 50, 44]
+    assert seg.notice is None
+
+
+def test_pages_that_ask_again_change_nothing(seg, begun):
+    page, before, threads_then = Page(seg), seg.decoder, len(begun)
+    for _ in range(3):
+        page.do("decoder")
+    assert len(begun) == threads_then
+    assert seg.decoder is before
+
+
+def test_who_asks_before_the_model_is_there_is_served_once_it_is(make, loads, begun):
+    loads.gate = threading.Event()
+    seg = make(asked=False)
+    page = Page(seg)
+    page.do("decoder")
+    assert begun == []
+    loads.gate.set()
+    make.wait(seg)
+    make.wait()
+    assert page["decoder"] is not None
+
+
+def test_a_closed_widget_that_is_asked_makes_nothing(make, begun):
+    seg = make(asked=False)
+    assert seg.wait(PATIENCE)
+    seg.close()
+    seg.offer_decoder()
+    assert begun == []
+    assert seg.decoder is None
 
 
 def test_without_the_program_the_kernel_answers(make, program):

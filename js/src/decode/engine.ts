@@ -173,6 +173,26 @@ export function createEngine(store: Store, host: Host, browser: Browser = thisBr
     });
   };
 
+  // The kernel makes what a page needs once one says that it would answer: exporting graphs and packing
+  // an embedding would be in vain where no page ever looks, or where it runs no workers. A message that
+  // is lost does no harm: the kernel answers, and the next view asks again.
+  let asked = false;
+  let disposed = false;
+  const askForParts = async (): Promise<void> => {
+    await (painted ??= browser.idle());
+    if (disposed || store.decoder.peek() || !(await browser.supported()) || disposed) return;
+    try {
+      host.send({ op: "decoder" });
+    } catch {
+      // the connection is closed: nobody is there who could answer
+    }
+  };
+  const stopAsking = effect(() => {
+    if (asked || host.standalone || host.connected?.value === false) return;
+    asked = true;
+    void askForParts();
+  });
+
   let followed = "";
   let turn = 0;
   const change = (trait: DecoderTrait | null): void => {
@@ -201,6 +221,8 @@ export function createEngine(store: Store, host: Host, browser: Browser = thisBr
     answer: (prompts, picks) => enqueue(prompts, picks, false),
     preview: (point) => enqueue([point], [], true),
     dispose() {
+      disposed = true;
+      stopAsking();
       stop();
       change(null);
       loader.dispose();

@@ -126,6 +126,8 @@ export abstract class LocalSession implements Host {
         return this.#travel(this.#future, this.#past);
       case "dismiss":
         return this.push({ notice: null });
+      case "decoder":
+        return; // there is one, or there is none
       case "keep":
         return this.#keepShown(intent);
       case "keep_draft": {

@@ -97,7 +97,7 @@ export interface PartTrait {
   encoding: "gzip" | "none";
 }
 
-/** What a page needs to answer prompts itself; null where only the kernel can. */
+/** What a page needs to answer prompts itself; null where only the kernel can, and until a page asks. */
 export interface DecoderTrait {
   /** The worker's script and ONNX Runtime's wasm. */
   script: PartTrait;
@@ -367,6 +367,8 @@ export type Intent =
   | { op: "propose_boxes"; boxes: BoxTuple[] }
   | { op: "focus_region"; box: BoxTuple }
   | { op: "leave_region" }
+  /** This page would answer prompts itself; what it needs is named by the trait `decoder` from then on. */
+  | { op: "decoder" }
   /** Answered by a message with the piece's bytes. */
   | { op: "part"; key: string; piece: number }
   | { op: "tile"; level: number; column: number; row: number }
