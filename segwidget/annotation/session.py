@@ -235,9 +235,7 @@ class Session(Describing):
         current = current if current in new.names else new[0].name
         self._step("labels", labels=new, label=current, annotations=items)
 
-    def follow_labels(
-        self, labels: LabelSet, renames: Mapping[str, str] | None = None
-    ) -> None:
+    def follow_labels(self, labels: LabelSet, renames: Mapping[str, str] | None = None) -> None:
         """Go on with labels that were changed for all images, which undo does not take back.
 
         All steps stay, told in the new labels; see `LabelChange`.

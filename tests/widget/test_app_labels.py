@@ -122,6 +122,83 @@ def test_name_color_key_and_parent_change_in_all_images(app):
     assert len(app.project.store.annotations("a.png")) == 3
 
 
+def test_the_open_image_stays_open_with_its_steps_and_its_draft(app):
+    """Rename, recolor, add, and remove into another: each beside work that goes on."""
+    editor, segmenter, store = app._panels.labels, app.segmenter, app.project.store
+    segmenter.prompts = [Point(40, 30)]
+    kept = segmenter.keep("auto")
+    segmenter.delete(["one"])
+    segmenter.undo()  # the deletion can be done again
+    segmenter.prompts = [Point(20, 20)]
+    draft, candidates = segmenter.prompts, segmenter.candidates
+
+    editor.choice.value = "auto"
+    editor.name.value, editor.color.value = "truck", "#123456"
+    assert press(app, editor.save_button) == ""
+    editor.new_name.value = "tree"
+    assert press(app, editor.add_button) == ""
+    editor.choice.value = "person"
+    editor.heir.value = "tree"
+    assert press(app, editor.remove_button) == ""
+
+    assert app.segmenter is segmenter
+    assert segmenter.labels == store.labels
+    assert segmenter.labels.color_of("truck") == "#123456"
+    assert segmenter.prompts == draft
+    assert segmenter.candidates is candidates
+    assert [item.label for item in segmenter.annotations] == ["truck", "tree", "truck"]
+    segmenter.undo()  # the draft's prompt
+    assert segmenter.prompts == ()
+    segmenter.redo()
+    assert segmenter.prompts == draft
+    assert segmenter.keep().label == segmenter.label
+    segmenter.undo()
+    segmenter.undo()
+    segmenter.undo()  # the keeping of the first one
+    assert [item.label for item in segmenter.annotations] == ["truck", "tree"]
+    assert store.labels == segmenter.labels
+    segmenter.redo()
+    assert segmenter.annotations[-1].rle == kept.rle
+    assert labels_of(app, "a.png") == ["truck", "tree", "truck"]
+    assert labels_of(app, "b.png") == ["truck", "truck"]
+
+
+def test_the_drafts_label_is_renamed_with_all_others(app):
+    editor, segmenter = app._panels.labels, app.segmenter
+    segmenter.label = "person"
+    segmenter.prompts = [Point(40, 30)]
+    editor.choice.value = "person"
+    editor.name.value = "child"
+    assert press(app, editor.save_button) == ""
+    assert segmenter.label == "child"
+    segmenter.keep()
+    assert labels_of(app, "a.png") == ["auto", "child", "child"]
+    while segmenter.history["undo"]:
+        segmenter.undo()
+    assert (segmenter.label, labels_of(app, "a.png")) == ("vehicle", ["auto", "child"])
+
+
+def test_an_image_that_another_notebook_has_changed_is_opened_anew(app):
+    segmenter, store = app.segmenter, app.project.store
+    store.commit("a.png", [rectangle(3, "auto")])
+    editor = app._panels.labels
+    editor.new_name.value = "tree"
+    assert press(app, editor.add_button) == ""
+    assert app.segmenter is not segmenter
+    assert [item.label for item in app.segmenter.annotations] == ["auto"]
+    assert app.segmenter.labels.names[-1] == "tree"
+
+
+def test_labels_change_while_an_image_is_being_opened(app):
+    editor = app._panels.labels
+    editor.choice.value = "auto"
+    editor.name.value = "truck"
+    app.open("b.png")
+    assert press(app, editor.save_button) == ""
+    assert [item.label for item in app.segmenter.annotations] == ["truck", "truck"]
+    assert labels_of(app, "a.png") == ["truck", "person"]
+
+
 @pytest.mark.parametrize(
     ("field", "value", "told"),
     [
