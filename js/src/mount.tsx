@@ -10,6 +10,7 @@ import { announceChanges } from "./state/announce";
 import { announceModels } from "./state/models";
 import { announceTruth } from "./state/truth";
 import { createHoverPreview } from "./state/hover";
+import { followSelection } from "./state/selection";
 import { createStore } from "./state/store";
 import { resetThreshold } from "./state/threshold";
 import { createViewState } from "./state/view_state";
@@ -44,6 +45,7 @@ export function mountSegmenter(host: Host, element: HTMLElement, answering?: Eng
     announceModels(store, view),
     announceTruth(store, view),
     resetThreshold(store, view),
+    followSelection(store, actions),
     effect(() => {
       // What automation waits for: the kernel knows what the page shows.
       root.dataset["busy"] = String(store.unconfirmed.value);

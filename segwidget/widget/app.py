@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from segwidget.annotation.store_values import Status
-from segwidget.errors import ClosedError, SegwidgetError, SettingError
+from segwidget.errors import AnnotationError, ClosedError, SegwidgetError, SettingError
 from segwidget.inference.network import Precision
 from segwidget.inference.registry import find_checkpoint
 from segwidget.media.image import Image
@@ -363,11 +363,12 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
             self._ahead.want(k for k in (key, *near, back) if k is not None)
 
     def _select(self, segmenter: Segmenter, mask: str) -> None:
-        """Have pages select a mask, which is theirs to know."""
-        ids = [annotation.id for annotation in segmenter.annotations]
-        if mask in ids:
-            self._film.select(mask, len(ids) - 1 - ids.index(mask))
-        else:
+        """Have pages select a mask."""
+        try:
+            segmenter.select(mask)
+        except ClosedError:
+            pass  # another image has been opened meanwhile
+        except AnnotationError:
             self.tell("The mask that was clicked is no longer there; this is its image.")
 
     def _on_failed(self, key: str, error: Exception) -> None:

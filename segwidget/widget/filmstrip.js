@@ -181,27 +181,6 @@ export default {
       }
     };
 
-    // What a gallery's click asks for. The list has only the rows in sight, so it is scrolled first.
-    const choose = () => {
-      const { id, row } = model.get("selected") ?? {};
-      if (id) chooseRow(String(id), Number(row), performance.now() + 20_000);
-    };
-    const chooseRow = (id, row, end) => {
-      if (model.get("selected")?.id !== id) return;
-      const list = strip.closest(".segwidget-app")?.querySelector(".sw-kept .sw-scroller");
-      const found = list && [...list.querySelectorAll("[data-id]")].find((one) => one.dataset.id === id);
-      if (found) {
-        if (found.dataset.selected !== "true") found.querySelector("[data-testid=select-row]")?.click();
-        found.scrollIntoView({ block: "nearest" });
-        model.send({ op: "selected" });
-        return;
-      }
-      const rows = list?.querySelector(".sw-rows");
-      const count = Number(rows?.querySelector("[aria-setsize]")?.getAttribute("aria-setsize"));
-      if (count > row) list.scrollTop = (rows.offsetHeight * row) / count;
-      if (performance.now() < end) requestAnimationFrame(() => chooseRow(id, row, end));
-    };
-
     // In a notebook's cell a strip may be laid out long after it is made.
     const size = new ResizeObserver(() => {
       look();
@@ -214,17 +193,14 @@ export default {
     model.on("msg:custom", heard);
     model.on("change:version change:total", otherList);
     model.on("change:current", otherCurrent);
-    model.on("change:selected", choose);
     look();
     reveal();
-    choose();
     return () => {
       size.disconnect();
       document.removeEventListener("keydown", turn, true);
       model.off("msg:custom", heard);
       model.off("change:version change:total", otherList);
       model.off("change:current", otherCurrent);
-      model.off("change:selected", choose);
       forget();
     };
   },

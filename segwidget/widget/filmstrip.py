@@ -31,9 +31,6 @@ class Filmstrip(anywidget.AnyWidget):
 
     total = traitlets.Int(0, help="How many images there are.").tag(sync=True)
     current = traitlets.Int(-1, help="Which is open; -1 none of these.").tag(sync=True)
-    selected = traitlets.Dict(
-        help="The ``id`` of an annotation to select, and its ``row`` in the list of them."
-    ).tag(sync=True)
     version = traitlets.Int(0, help="Counts the lists that were shown.").tag(sync=True)
 
     def __init__(
@@ -80,17 +77,6 @@ class Filmstrip(anywidget.AnyWidget):
             if index is not None and index in self._seen:
                 self._send_cells(range(index, index + 1))
 
-    def select(self, id_: str, row: int) -> None:
-        """Have the picture beside the strip select an annotation, once.
-
-        Args:
-            id_: of the annotation.
-            row: where it is listed, 0 the frontmost.
-        """
-        with self._guard:
-            self.selected = {}  # so that the same is selected again
-            self.selected = {"id": id_, "row": row}
-
     def save_in_page(self, name: str, data: bytes) -> None:
         """Have the browser save a file, as a download."""
         self.send({"op": "save", "name": name}, buffers=[data])
@@ -108,9 +94,6 @@ class Filmstrip(anywidget.AnyWidget):
         if not isinstance(content, Mapping):
             return
         op = content.get("op")
-        if op == "selected":
-            self.selected = {}
-            return
         if op == "step" and content.get("step") in (1, -1):
             self._on_step(content["step"])
             return

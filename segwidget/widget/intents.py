@@ -62,6 +62,7 @@ INTENTS: Mapping[str, tuple[str, Mapping[str, Kind]]] = {
     "leave_region": ("leave_region", {}),
     "propose_boxes": ("start_propose_boxes", {"boxes": BOXES}),
     "insight": ("show_insight", {"kind": str}),
+    "selected": ("note_selected", {"id": str}),
     "decoder": ("offer_decoder", {}),
     "part": ("send_part", {"key": str, "piece": int}),
     "tile": ("send_tile", {"level": int, "column": int, "row": int}),

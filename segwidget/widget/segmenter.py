@@ -34,6 +34,7 @@ from segwidget.widget.look import LookWidget
 from segwidget.widget.model_menu import ModelWidget
 from segwidget.widget.parts import PartsWidget
 from segwidget.widget.saving import Saving, changed_pixels
+from segwidget.widget.selecting import SelectingWidget
 from segwidget.widget.still import StillWidget
 from segwidget.widget.tiles import TilesWidget
 from segwidget.widget.truth import TruthWidget
@@ -53,6 +54,7 @@ class Segmenter(
     LatencyWidget,
     LookWidget,
     AttributesWidget,
+    SelectingWidget,
     EditingWidget,
     FocusWidget,
     LevelsWidget,

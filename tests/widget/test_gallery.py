@@ -344,13 +344,12 @@ def test_a_click_on_a_mask_selects_it_in_the_app(gallery, pictures):
     (mask,) = pictures.store.annotations("1.png")
     assert app.key == "1.png"
     assert gallery.clicked.mask == mask.id
-    assert app._film.selected == {"id": mask.id, "row": 0}
-    app._film._on_message(None, {"op": "selected"}, [])
-    assert app._film.selected == {}
     segmenter = app.segmenter
+    assert segmenter.selection == mask.id
+    segmenter.note_selected(mask.id)
     app.open("1.png", mask=mask.id)  # which is open: nothing is opened anew
     assert app.segmenter is segmenter
-    assert app._film.selected["id"] == mask.id
+    assert segmenter.selection == mask.id
     pictures.store.commit("2.png", [])
     app.open("2.png", mask="gone")
     assert app.wait(PATIENCE)

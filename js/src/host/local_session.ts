@@ -126,6 +126,8 @@ export abstract class LocalSession implements Host {
         return this.#travel(this.#future, this.#past);
       case "dismiss":
         return this.push({ notice: null });
+      case "selected":
+        return this.push({ selection: "" });
       case "decoder":
         return; // there is one, or there is none
       case "keep":

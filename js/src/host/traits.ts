@@ -290,6 +290,8 @@ export interface Traits {
   labels: LabelTrait[];
   label: string;
   annotations: AnnotationTrait[];
+  /** The id of an annotation that is to be selected; empty when it is. */
+  selection: string;
   /** All that everything mode has found, also what is kept by now. */
   found: ProposalTrait[];
   /** The ids of those that duplicate something kept. */
@@ -327,6 +329,7 @@ export const DEFAULT_TRAITS: Traits = {
   labels: [],
   label: "",
   annotations: [],
+  selection: "",
   found: [],
   taken: [],
   everything_run: { state: "idle", done: 0, total: 0, found: 0 },
@@ -367,6 +370,8 @@ export type Intent =
   | { op: "propose_boxes"; boxes: BoxTuple[] }
   | { op: "focus_region"; box: BoxTuple }
   | { op: "leave_region" }
+  /** This page has selected what the trait `selection` asks for. */
+  | { op: "selected"; id: string }
   /** This page would answer prompts itself; what it needs is named by the trait `decoder` from then on. */
   | { op: "decoder" }
   /** Answered by a message with the piece's bytes. */

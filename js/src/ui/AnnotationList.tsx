@@ -1,6 +1,6 @@
 // The kept annotations, newest first. Only the rows in sight exist, so a thousand stay fluid.
 import type { JSX } from "preact";
-import { useSignal } from "@preact/signals";
+import { useSignal, useSignalEffect } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { colorOfId, safeColor } from "../canvas/color";
 import type { AnnotationTrait } from "../host/traits";
@@ -85,13 +85,31 @@ function Row(props: { annotation: AnnotationTrait; place: number; count: number 
 }
 
 export function AnnotationList(): JSX.Element {
-  const { store, actions } = useWidget();
+  const { store, view, actions } = useWidget();
   const scroller = useRef<HTMLDivElement>(null);
   const top = useSignal(0);
   const height = useSignal(400);
+  /** Brings the selected row into sight, wherever it was selected. */
+  const reveal = (): void => {
+    const box = scroller.current;
+    const index = store.annotations.peek().findIndex((a) => a.id === view.selected.peek());
+    if (!box || index < 0) return;
+    const upper = (store.annotations.peek().length - 1 - index) * ROW;
+    if (upper < box.scrollTop) box.scrollTop = upper;
+    else box.scrollTop = Math.max(box.scrollTop, upper + ROW - box.clientHeight);
+  };
+  useSignalEffect(() => {
+    if (view.selected.value !== null) reveal();
+  });
   useLayoutEffect(() => {
     const box = scroller.current!;
-    const observer = new ResizeObserver(() => (height.value = box.clientHeight || 400));
+    let seen = false;
+    const observer = new ResizeObserver(() => {
+      height.value = box.clientHeight || 400;
+      // What was selected before the list had a place is nowhere to be scrolled to until now.
+      if (!seen && box.clientHeight > 0) reveal();
+      seen = box.clientHeight > 0;
+    });
     observer.observe(box);
     return () => observer.disconnect();
   }, []);
