@@ -8,11 +8,11 @@ function pngWith(keyword: string): string {
   return `data:image/png;base64,${btoa(bytes)}`;
 }
 
-/** A cell's outputs as JupyterLab lays them out: a picture, and a live view. */
-function outputs(source: string) {
+/** A cell's outputs as JupyterLab lays them out: a picture, whatever is between, and a live view. */
+function outputs(source: string, between = "") {
   const area = document.createElement("div");
   area.innerHTML = `
-    <div class="jp-OutputArea-child"><div></div><div><img></div></div>
+    <div class="jp-OutputArea-child"><div></div><div><img></div></div>${between}
     <div class="jp-OutputArea-child"><div></div><div><div class="view"></div></div></div>`;
   area.querySelector("img")!.src = source;
   document.body.append(area);
@@ -41,6 +41,17 @@ test("the picture of a live view is hidden while the view is there", () => {
   show();
   expect(row.style.display).toBe("");
   expect(observer.disconnect).toHaveBeenCalled();
+});
+
+const EMPTY = '<div class="jp-OutputArea-child"><div></div><div></div></div>';
+
+test("a row between the two makes no difference, two of them make the picture another one's", () => {
+  for (const [between, display] of [[EMPTY, "none"], [EMPTY + EMPTY, ""]] as const) {
+    const { row, view } = outputs(pngWith("segwidget"), between);
+    hideStill(view);
+    resized();
+    expect(row.style.display).toBe(display);
+  }
 });
 
 test.each([pngWith("segwidgets"), pngWith("Author"), "data:image/png;base64,", "blob:x", "https://a/b.png"])(

@@ -5,6 +5,11 @@ it, and says "Loading widget …" for good. So in JupyterLab and Jupyter Noteboo
 output of its own before the live view, which hides it (``js/src/host/still.ts``) for as long as it
 is there. It is drawn anew when what is kept has changed, so that the notebook is saved with it.
 Elsewhere a page could not know the picture, and it stays in the live view's output.
+
+Between the two stands a rule that hides the live view's place for as long as there is nothing in it
+but Jupyter's words, "Loading widget …" or "model not found": the picture says more. Jupyter follows
+rules of notebooks that it trusts, which are those that were run on the same computer; in others it
+takes them out, and its words stay below the picture. No program of ours runs where no kernel is.
 """
 
 from __future__ import annotations
@@ -26,6 +31,15 @@ from segwidget.widget.snapshot import SnapshotWidget
 REST = 2.0
 
 _PNG = "image/png"
+#: Names the rule's element; ``js/src/host/still.ts`` knows it, too.
+RULE = "segwidget-until-live"
+_ROW = f".jp-OutputArea-child:has(style.{RULE})"
+_RULE = (
+    f'<style class="{RULE}">'
+    f"{_ROW}, "  # the rule's own row
+    f"{_ROW} + .jp-OutputArea-child:not(:has(.jp-OutputArea-output > *)) {{ display: none; }}"
+    "</style>"
+)
 _log = logging.getLogger(__name__)
 
 
@@ -42,7 +56,7 @@ class StillWidget(SnapshotWidget):
         super().__init__(start)
 
     def _ipython_display_(self, **kwargs: Any) -> None:
-        """Display the picture and, after it, the live view.
+        """Display the picture and, after it, the live view's rule and the live view.
 
         Raises:
             NotImplementedError: the page is not known to hide the picture; IPython then takes
@@ -58,6 +72,8 @@ class StillWidget(SnapshotWidget):
         self._still = self._still or f"segwidget-{uuid.uuid4().hex}"
         live = {name: value for name, value in data.items() if name != _PNG}
         display(still, raw=True, display_id=self._still)  # type: ignore[no-untyped-call]
+        rule = {"text/html": _RULE, "text/plain": ""}
+        display(rule, raw=True)  # type: ignore[no-untyped-call]
         display(live, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:

@@ -69,10 +69,12 @@ def test_the_picture_comes_before_the_live_view_and_follows_what_is_kept(noteboo
     assert not notebook.updates  # it is nowhere yet
     seg.annotations = []
     seg._ipython_display_()
-    (first, name), (live, unnamed) = notebook.displays
+    (first, name), (rule, nobody), (live, unnamed) = notebook.displays
     assert (set(first), set(live)) == ({"image/png", "text/plain"}, {LIVE, "text/plain"})
     assert name
-    assert unnamed is None
+    assert (nobody, unnamed) == (None, None)
+    assert rule["text/html"].startswith(f'<style class="{still.RULE}">')
+    assert rule["text/plain"] == ""
 
     for _ in range(3):  # a burst is drawn once it is over
         seg.annotations = []

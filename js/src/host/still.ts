@@ -1,5 +1,6 @@
 // The picture that stands before a live view in a notebook, for whoever opens it without its kernel
 // (segwidget/widget/still.py). While there is a live view, its row among the cell's outputs is hidden.
+// Between the two is the row of a style sheet, which JupyterLab empties where it does not trust it.
 const ROW = ".jp-OutputArea-child";
 /** The keyword of the picture's first text chunk, and where it stands: behind signature, IHDR, and its
  * own chunk's length and type (PNG, 5.3 and 11.3.3.2). */
@@ -10,9 +11,9 @@ const MARK_AT = 8 + 25 + 8;
 export function hideStill(el: HTMLElement): () => void {
   let hidden: HTMLElement | null = null;
   const hide = (): void => {
-    const row = el.closest(ROW)?.previousElementSibling;
-    const picture = row?.querySelector("img");
-    if (!(row instanceof HTMLElement) || !picture || !isStill(picture.src)) return;
+    const before = el.closest(ROW)?.previousElementSibling;
+    const row = [before, before?.previousElementSibling].find(holdsStill);
+    if (!(row instanceof HTMLElement)) return;
     row.style.display = "none";
     hidden = row;
   };
@@ -23,6 +24,11 @@ export function hideStill(el: HTMLElement): () => void {
     observer.disconnect();
     if (hidden) hidden.style.display = "";
   };
+}
+
+function holdsStill(row: Element | null | undefined): boolean {
+  const picture = row?.querySelector("img");
+  return !!picture && isStill(picture.src);
 }
 
 function isStill(source: string): boolean {

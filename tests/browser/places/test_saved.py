@@ -13,9 +13,9 @@ from PIL import Image
 from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import OpenNotebook
-from tests.browser.lab_driver import LabPage, LabServer
+from tests.browser.lab_driver import PATIENCE_MS, LabPage, LabServer
 from tests.browser.places.conftest import NewPage
-from tests.browser.stage import View
+from tests.browser.stage import Stage, View
 
 # A detailed photograph: as much as a preview can take.
 CELL = """import numpy as np
@@ -32,6 +32,14 @@ SAVE_STATE = "@jupyter-widgets/jupyterlab-manager:saveWidgetState"
 STATE = "application/vnd.jupyter.widget-state+json"
 
 
+def saves_state(stage: Stage, wanted: bool) -> None:
+    """Have JupyterLab save the states of widgets with notebooks, or not."""
+    toggled = f"window.jupyterapp.commands.isToggled({SAVE_STATE!r})"
+    if stage.page.evaluate(toggled) is not wanted:
+        stage.lab.command(SAVE_STATE)
+    stage.page.wait_for_function(f"{toggled} === {str(wanted).lower()}")
+
+
 @pytest.fixture
 def saved(open_notebook: OpenNotebook, server: LabServer) -> tuple[str, dict[str, Any]]:
     """A notebook with widget state whose kernel has been shut down: its name, and its content."""
@@ -40,9 +48,9 @@ def saved(open_notebook: OpenNotebook, server: LabServer) -> tuple[str, dict[str
     stage.press("Enter")
     expect(stage.part("annotation-row")).to_have_count(2)
     stage.kernel.until("len(seg.annotations) == 2")
-    stage.lab.command(SAVE_STATE)
+    saves_state(stage, True)
     stage.lab.command("docmanager:save")
-    stage.lab.command(SAVE_STATE)  # a setting of the server's, which other notebooks see
+    saves_state(stage, False)  # a setting of the server's, which other notebooks see
     stage.lab.command("kernelmenu:shutdown")
     return stage.lab.name, json.loads((server.root / stage.lab.name).read_text())
 
@@ -133,7 +141,8 @@ def test_without_widget_state_the_picture_follows_the_masks_and_is_what_is_left(
     file = server.root / stage.lab.name
     notebook = json.loads(file.read_text())
     assert "widgets" not in notebook["metadata"]
-    _, live = notebook["cells"][0]["outputs"]
+    _, rule, live = notebook["cells"][0]["outputs"]
+    assert set(rule["data"]) == {"text/html", "text/plain"}
     assert LIVE in live["data"]
     assert "image/png" not in live["data"]
     buffer = BytesIO()
@@ -144,7 +153,7 @@ def test_without_widget_state_the_picture_follows_the_masks_and_is_what_is_left(
     lab = LabPage(page, server)
     if kernel == "new":
         lab.open(stage.lab.name)
-        expect(page.get_by_text("model not found")).to_be_visible(timeout=30_000)
+        words = page.get_by_text("model not found")
     else:
         # As where there is no room for one more: no kernel starts.
         page.route(
@@ -152,9 +161,11 @@ def test_without_widget_state_the_picture_follows_the_masks_and_is_what_is_left(
         )
         page.goto(
             f"{server.url}{server.page_path}/{stage.lab.name}?token={server.token}&reset",
-            timeout=90_000,
+            timeout=PATIENCE_MS,
         )
-        expect(page.get_by_text("Loading widget...")).to_be_visible(timeout=90_000)
+        words = page.get_by_text("Loading widget...")
+    expect(words).to_have_count(1)
+    expect(words).to_be_hidden()  # the picture says more
     expect(page.locator(STILL)).to_be_visible()
     page.wait_for_function("img => document.querySelector(img).naturalWidth === 400", arg=STILL)
     shown = page.locator(STILL).get_attribute("src") or ""  # a word about the kernel is before it
