@@ -7,5 +7,8 @@ export default defineConfig({
     environment: "happy-dom",
     globals: true,
     include: ["tests/**/*.test.{ts,tsx}"],
+    // A test waits for what happens, however slow the machine is; only one that hangs takes so long.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 });

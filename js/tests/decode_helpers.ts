@@ -24,7 +24,7 @@ export class PartsHost implements Host {
   /** How often the page has said that it would answer. */
   wanted = 0;
   closed = false;
-  connected?: Host["connected"];
+  connected?: NonNullable<Host["connected"]>;
   standalone?: boolean;
   /** Answers at once. */
   prompt = false;

@@ -1,7 +1,7 @@
 """What a page needs to answer prompts itself, sent to it once, in pieces, when it asks.
 
-A page that would answer prompts says so, and from then on the parts are made whenever something else
-is looked at. A script that no page looks at never exports a graph or packs an embedding.
+A page that would answer prompts says so, and from then on the parts are made whenever something
+else is looked at. A script that no page looks at never exports a graph or packs an embedding.
 
 Six parts: the worker's script and ONNX Runtime's wasm, which the package brings; the model's three
 graphs (:mod:`segwidget.inference.decoder_graph`); and the embedding of what is looked at. The

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
-from tests.browser.lab_driver import Kernel, LabPage, LabServer, chromium
+from tests.browser.lab_driver import PATIENCE_MS, Kernel, LabPage, LabServer, chromium
 from tests.browser.stage import Stage
+
+expect.set_options(timeout=PATIENCE_MS)
 
 ARTIFACTS = Path("test-artifacts")
 
@@ -74,7 +76,7 @@ def open_notebook(browser: Browser, request: pytest.FixtureRequest) -> Iterator[
         contexts.append(context)
         if before_open:
             context.add_init_script(before_open)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(PATIENCE_MS)
         server.write_notebook(name, cells or [QUICKSTART])
         lab = LabPage(context.new_page(), server).open(name)
         lab.command(run)
@@ -107,3 +109,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/browser" in Path(item.path).as_posix():
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.timeout(1800))  # of which a test waits for what it waits

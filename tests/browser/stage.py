@@ -13,7 +13,7 @@ from playwright.sync_api import Frame, Locator, Page
 from scipy import ndimage
 
 from segwidget.inference.rle import Rle
-from tests.browser.lab_driver import Kernel, LabPage
+from tests.browser.lab_driver import PATIENCE_MS, Kernel, LabPage
 
 AnyView = TypeVar("AnyView", bound="View")
 
@@ -34,11 +34,11 @@ class View:
 
     def ready(self: AnyView) -> AnyView:
         """Wait until the picture is painted and the model is there."""
-        self.canvas.wait_for(timeout=90_000)
-        self.wait_for("root.dataset.painted === 'true' && root.dataset.state === 'ready'", 90_000)
+        self.canvas.wait_for(timeout=PATIENCE_MS)
+        self.wait_for("root.dataset.painted === 'true' && root.dataset.state === 'ready'")
         return self
 
-    def wait_for(self, condition: str, timeout: float = 30_000) -> None:
+    def wait_for(self, condition: str, timeout: float = PATIENCE_MS) -> None:
         """Wait until a condition on the element `root` holds."""
         self.page.wait_for_function(
             f"root => {condition}", arg=self.root.element_handle(), timeout=timeout
@@ -80,8 +80,15 @@ class View:
         self.canvas.press(keys)
 
     def pixels(self) -> NDArray[np.int16]:
-        """What the canvas shows, `(H, W, 3)` in device pixels."""
-        data: str = self.canvas.evaluate("c => c.toDataURL('image/png')")
+        """What the canvas shows, `(H, W, 3)` in device pixels.
+
+        Whatever has happened by now is painted in the next frame; of the second, nothing is left.
+        """
+        data: str = self.canvas.evaluate(
+            """async c => {
+                for (const _ of [1, 2]) await new Promise(done => requestAnimationFrame(done));
+                return c.toDataURL('image/png'); }"""
+        )
         picture = Image.open(io.BytesIO(base64.b64decode(data.split(",")[1])))
         return np.asarray(picture.convert("RGB"), np.int16)
 

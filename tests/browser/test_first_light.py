@@ -127,14 +127,14 @@ def test_escape_drops_the_draft(open_notebook: OpenNotebook) -> None:
     shown = "root.querySelector('canvas').toDataURL('image/png')"
     plain = stage.root.evaluate(f"root => {shown}")
     stage.click(*FOREHEAD)
-    assert stage.root.evaluate(f"root => {shown}") != plain
+    stage.wait_for(f"{shown} !== {json.dumps(plain)}")
     stage.page.mouse.move(2, 2)  # or what a click there would answer is previewed
     stage.press("Escape")
     expect(stage.part("candidate-0")).to_have_count(0)
     stage.wait_for("root.dataset.request === ''")
     # The canvas follows within a frame.
     stage.wait_for(f"{shown} === {json.dumps(plain)}")
-    assert stage.kernel.eval("[len(seg.prompts), seg.candidates is None]") == [0, True]
+    stage.kernel.until("not seg.prompts and seg.candidates is None")
 
 
 def test_python_moves_the_picture(open_notebook: OpenNotebook) -> None:
@@ -188,8 +188,10 @@ def test_running_the_cell_again_keeps_the_work(open_notebook: OpenNotebook) -> N
     stage.press("Enter")
     expect(stage.part("annotation-row")).to_have_count(1)
     stage.kernel.run("first = seg")
+    old = stage.root.element_handle()
     stage.lab.command("notebook:run-all-cells")
     stage.kernel.until("seg is not first")
+    stage.page.wait_for_function("old => !old.isConnected", arg=old)
     again = Stage(stage.lab, stage.kernel).ready()
     expect(again.part("annotation-row")).to_have_count(1)
     assert stage.kernel.eval("[len(seg.annotations), first.comm is None]") == [1, True]

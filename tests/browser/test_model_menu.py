@@ -15,7 +15,9 @@ from playwright.sync_api import Locator, expect
 
 from segwidget.inference.registry import EMBEDDED_WEIGHTS, MODELS
 from segwidget.sam.checkpoint import read_state
+from tests import slow_mirror
 from tests.browser.conftest import ARTIFACTS, QUICKSTART, OpenNotebook
+from tests.browser.lab_driver import PATIENCE
 from tests.browser.stage import Stage
 from tests.slow_mirror import SlowMirror
 
@@ -35,7 +37,8 @@ def weights() -> bytes:
 
 
 @pytest.fixture
-def mirror(weights: bytes) -> Iterator[SlowMirror]:
+def mirror(weights: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowMirror]:
+    monkeypatch.setattr(slow_mirror, "PATIENCE", PATIENCE)
     with SlowMirror(**{FILE: weights}) as mirror:
         yield mirror
 
@@ -46,7 +49,9 @@ def setup_cell(mirror: SlowMirror, cache: Path) -> str:
     return f"""
 import os
 from dataclasses import replace
+from segwidget.inference.download import download_checkpoint
 from segwidget.inference.registry import MODELS
+download_checkpoint.__kwdefaults__["timeout"] = {PATIENCE}  # for a mirror that is made to wait
 os.environ["SEGWIDGET_CACHE"], os.environ["SEGWIDGET_MIRROR"] = {str(cache)!r}, {mirror.url!r}
 os.environ.pop("SEGWIDGET_OFFLINE", None)
 MODELS[{NAME!r}] = replace(

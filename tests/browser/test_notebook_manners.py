@@ -85,13 +85,20 @@ def test_closing_frees_the_embedding_and_the_view(open_notebook: OpenNotebook) -
     )
     stage.kernel.run("seg.close()")
     expect(stage.root).to_have_count(0)
-    assert stage.kernel.eval("[before, len(embedding_cache), seg.masks.shape[0]]") == [1, 0, 1]
+    stage.kernel.until("len(embedding_cache) == 0")
+    assert stage.kernel.eval("[before, seg.masks.shape[0]]") == [1, 1]
     assert stage.lab.errors == []
 
 
 def test_clearing_an_output_leaves_no_listener(open_notebook: OpenNotebook) -> None:
     stage = open_notebook([QUICKSTART, "seg"], height=1800)
+    roots = stage.page.get_by_test_id("segwidget-root")
+    expect(roots).to_have_count(2)
     stage.lab.command("editmenu:clear-current")
-    stage.kernel.run("seg.prompts = [Point(230, 110)]; seg.prompts = []")
+    expect(roots).to_have_count(1)
+    stage.kernel.run("seg.prompts = [Point(230, 110)]; seg.prompts = []; seg.label = 'eye'")
+    # The view that is left has heard of all of it, and so would the one that is gone.
+    chip = roots.get_by_test_id("label-chip").nth(1)
+    expect(chip).to_have_attribute("aria-checked", "true")
     assert stage.lab.errors == []
     assert stage.kernel.eval("seg.notice") is None

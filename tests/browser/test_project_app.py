@@ -47,9 +47,9 @@ def opened(stage: Stage, name: str) -> Stage:
     """Wait until an image is on the desk, and its model ready."""
     expect(title(stage)).to_have_text(name)
     stage.kernel.until(f"app.key == {name!r} and app.wait(30)")
-    stage.page.wait_for_function(
-        "() => document.querySelectorAll('[data-testid=segwidget-root]').length === 1"
-    )
+    # The page may be behind the kernel, and still show the last image.
+    expect(stage.page.locator(f"canvas.sw-canvas[aria-label^='{name}, ']")).to_have_count(1)
+    expect(stage.page.get_by_test_id("segwidget-root")).to_have_count(1)
     return Stage(stage.lab, stage.kernel).ready()
 
 

@@ -14,9 +14,10 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import ARTIFACTS
+from tests.browser.lab_driver import PATIENCE_MS
 
 STATES = {
     "plain": "",
@@ -57,6 +58,7 @@ def look(request: pytest.FixtureRequest, browser: Browser) -> Iterator[tuple[Pag
     context = browser.new_context(
         viewport={"width": width + 40, "height": 900}, reduced_motion="reduce"
     )
+    context.set_default_timeout(PATIENCE_MS)
     yield context.new_page(), theme, width
     context.close()
 
@@ -68,9 +70,7 @@ def open_state(page: Page, demo: str, theme: str, width: int, wish: str) -> list
     page.goto(f"{demo}?theme={theme}&width={width}&{wish}")
     page.get_by_test_id("segwidget-root").first.wait_for()
     if "state=empty" not in wish:
-        page.wait_for_function(
-            "document.querySelector('.segwidget').dataset.painted === 'true'", timeout=30_000
-        )
+        page.wait_for_function("document.querySelector('.segwidget').dataset.painted === 'true'")
     return complaints
 
 
@@ -113,10 +113,8 @@ def test_screenshots_of_a_draft(look: tuple[Page, str, int], demo: str) -> None:
                 "y": float(at["originY"]) + y * float(at["scale"]),
             }
             canvas.click(position=spot, button="right" if number else "left")
-            page.wait_for_function(
-                "document.querySelector('.segwidget').dataset.busy === 'false'", timeout=30_000
-            )
-        assert page.get_by_test_id("candidate-0").is_visible()
+            page.wait_for_function("document.querySelector('.segwidget').dataset.busy === 'false'")
+        expect(page.get_by_test_id("candidate-0")).to_be_visible()
         assert sticks_out(page) == [], name
         keep_picture(page, name, theme, width)
         assert complaints == [], name
@@ -124,9 +122,10 @@ def test_screenshots_of_a_draft(look: tuple[Page, str, int], demo: str) -> None:
 
 def test_screenshots_of_what_opens(look: tuple[Page, str, int], demo: str) -> None:
     page, theme, width = look
-    for name, key in {"keys": "?", "models": "m"}.items():
+    for name, key, opens in (("keys", "?", "key-sheet"), ("models", "m", "model-menu")):
         complaints = open_state(page, demo, theme, width, "")
         page.get_by_test_id("segwidget-canvas").press(key)
+        expect(page.get_by_test_id(opens)).to_be_visible()
         assert sticks_out(page) == [], name
         keep_picture(page, name, theme, width)
         assert complaints == [], name

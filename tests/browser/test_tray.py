@@ -33,6 +33,14 @@ def picture(canvas: Locator) -> NDArray[np.int16]:
     return np.asarray(shown.convert("RGBA"), np.int16)[..., :3]
 
 
+def painted(stage: Stage, canvas: Locator) -> None:
+    """Wait until something is on a canvas of the drawer."""
+    stage.page.wait_for_function(
+        "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0)",
+        arg=canvas.element_handle(),
+    )
+
+
 def lesson(stage: Stage, tab: str) -> Locator:
     """Bring a view of the drawer to the front."""
     if stage.part("drawer").get_attribute("data-open") == "false":
@@ -69,7 +77,7 @@ def test_the_threshold_moves_the_outline_and_is_kept(open_notebook: OpenNotebook
     assert stage.kernel.eval("seg.annotations[0].threshold") == 1.5
     assert int(stage.kernel_mask().sum()) == areas[1.5]
     stage.click(*CAT)  # the next one starts at the model's own
-    assert stage.root.get_attribute("data-threshold") == "0"
+    stage.wait_for("root.dataset.threshold === '0'")
     expect(stage.part("threshold")).to_have_value("0")
 
 
@@ -123,10 +131,7 @@ def test_every_view_of_the_drawer_shows_something(open_notebook: OpenNotebook) -
     expect(stage.part("scatter-dot")).to_have_count(4)
 
     lesson(stage, "logits")
-    stage.page.wait_for_function(
-        "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0)",
-        arg=stage.part("logit-map").element_handle(),
-    )
+    painted(stage, stage.part("logit-map"))
     heat = picture(stage.part("logit-map"))
     red, blue = heat[..., 0] > heat[..., 2], heat[..., 2] > heat[..., 0]
     share = stage.kernel.eval("float(seg.candidates.masks[0].mean())")
@@ -135,6 +140,8 @@ def test_every_view_of_the_drawer_shows_something(open_notebook: OpenNotebook) -
     lesson(stage, "tokens")
     maps = stage.part("token-map")
     expect(maps).to_have_count(4)
+    for i in range(4):
+        painted(stage, maps.nth(i))
     pictures = [picture(maps.nth(i)) for i in range(4)]
     assert all(p.std() > 20 for p in pictures)
     assert any((pictures[0] != p).any() for p in pictures[1:])

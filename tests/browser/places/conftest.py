@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import ARTIFACTS
+from tests.browser.lab_driver import PATIENCE_MS
 from tests.browser.places.manners import Complaints
 from tests.browser.places.servers import MarimoServer, NotebookServer, VoilaServer
 
@@ -55,7 +56,7 @@ def new_page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[NewPa
         context = browser.new_context(
             viewport={"width": width, "height": height}, reduced_motion="reduce"
         )
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         opened.append((page, Complaints(page)))

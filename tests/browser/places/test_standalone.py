@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, expect
 from skimage import data
 
 from segwidget import Box, Point, Segmenter
+from tests.browser.lab_driver import PATIENCE_MS
 from tests.browser.places.manners import FOREHEAD, Complaints
 from tests.browser.stage import View
 
@@ -57,6 +58,7 @@ def test_a_reader_clicks_picks_keeps_and_takes_back(browser: Browser, demo: Demo
         reduced_motion="reduce",
         offline=True,
     )
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     complaints = Complaints(page)
     asked: list[str] = []

@@ -46,10 +46,12 @@ def test_scrolled_out_and_back_it_is_as_it_was(open_notebook: OpenNotebook) -> N
     stage.press("Enter")
     expect(stage.part("annotation-row")).to_have_count(1)
     stage.click(300, 140)
+    fitting = stage.canvas.get_attribute("data-scale")
     stage.press("+")
+    stage.wait_for(f"root.querySelector('canvas.sw-canvas').dataset.scale !== '{fitting}'")
     stage.canvas.hover(position={"x": 2, "y": 2})
-    zoomed = stage.canvas.get_attribute("data-scale")
     before = stage.pixels()
+    zoomed = stage.canvas.get_attribute("data-scale") or ""
 
     go_to(lab, CELLS)
     page.wait_for_function(
@@ -63,7 +65,7 @@ def test_scrolled_out_and_back_it_is_as_it_was(open_notebook: OpenNotebook) -> N
     expect(again.part("annotation-row")).to_have_count(1)
     expect(again.part("candidate-0")).to_be_visible()
     again.canvas.hover(position={"x": 2, "y": 2})
-    assert again.canvas.get_attribute("data-scale") == zoomed
+    expect(again.canvas).to_have_attribute("data-scale", zoomed)
     after = again.pixels()
     assert after.shape == before.shape
     assert (abs(after - before) > 16).any(axis=2).mean() < 0.01
