@@ -56,7 +56,9 @@ class LabelChange:
 
     def _row(self, items: tuple[Annotation, ...]) -> tuple[Annotation, ...]:
         if id(items) not in self._rows:
-            self._rows[id(items)] = items, tuple(map(self._item, items))
+            made = tuple(map(self._item, items))
+            same = all(new is old for new, old in zip(made, items, strict=True))
+            self._rows[id(items)] = items, items if same else made
         return self._rows[id(items)][1]
 
     def _item(self, item: Annotation) -> Annotation:
