@@ -39,13 +39,14 @@ class Turn(NamedTuple):
     Attributes:
         clicks: that were made so far.
         answer: to them.
-        mask: ``(H, W)`` bool, the first of the answer, which the next click corrects.
-        iou: of that mask with the ground truth.
+        first: of the answer, which the next click corrects. Taking it from the answer again may
+            cost making its mask again.
+        iou: of its mask with the ground truth.
     """
 
     clicks: tuple[Point, ...]
     answer: Answer
-    mask: NDArray[np.bool_]
+    first: ScoredMask
     iou: float
 
 
@@ -71,9 +72,9 @@ def turns(
     clicks = (first_click(target),) if clicks is None else clicks
     while True:
         answer = ask(clicks)
-        mask = answer[0].mask
-        yield Turn(clicks, answer, mask, iou(mask, target))
-        click = next_click(target, mask, clicks) if len(clicks) < most else None
+        first = answer[0]
+        yield Turn(clicks, answer, first, iou(first.mask, target))
+        click = next_click(target, first.mask, clicks) if len(clicks) < most else None
         if click is None:  # or every pixel to be corrected has been clicked
             return
         clicks = (*clicks, click)

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import minimum_filter
 
 from segwidget.errors import AnnotationError
 from segwidget.inference.candidates import mask_box
@@ -57,20 +56,41 @@ def boundary_iou(a: NDArray[np.bool_], b: NDArray[np.bool_], dilation: float = D
             f"The masks are {a.shape} and {b.shape}; expected the same (height, width). Compare "
             "masks of one image."
         )
-    distance = max(1, round(dilation * float(np.hypot(*a.shape))))
-    return iou(_rim(a, distance), _rim(b, distance))
+    return iou(boundary_band(a, dilation), boundary_band(b, dilation))
 
 
-def _rim(mask: NDArray[np.bool_], distance: int) -> NDArray[np.bool_]:
-    """The mask without what lies deeper than so many pixels."""
+def boundary_band(mask: NDArray[np.bool_], dilation: float = DILATION) -> NDArray[np.bool_]:
+    """What of an ``(H, W)`` mask lies near its boundary, as :func:`boundary_iou` compares it.
+
+    Args:
+        mask: ``(H, W)`` bool; it stays as it is.
+        dilation: how near, as a share of the image's diagonal; at least one pixel is taken.
+    """
+    distance = max(1, round(dilation * float(np.hypot(*mask.shape))))
     x0, y0, x1, y1 = mask_box(mask)
-    rim = mask.copy()
-    if x1:
-        # Beyond the box nothing is inside, as beyond the image.
-        part = np.pad(mask[y0:y1, x0:x1].view(np.uint8), 1)
-        inner = minimum_filter(part, 2 * distance + 1, mode="constant", cval=0)[1:-1, 1:-1]
-        rim[y0:y1, x0:x1] &= inner == 0
-    return rim
+    band = mask.copy()
+    # Beyond the box nothing is inside, as beyond the image: there is no window around the others.
+    inner = _all_of_windows(mask[y0:y1, x0:x1], 2 * distance + 1)
+    if inner.size:
+        band[y0 + distance : y1 - distance, x0 + distance : x1 - distance] &= ~inner
+    return band
+
+
+def _all_of_windows(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
+    """Which square windows that lie within the array are all inside, ``(H - side + 1, ...)``.
+
+    A window is the union of two smaller ones, so that doubling them needs few steps.
+    """
+    for _ in range(2):
+        if len(mask) < side:
+            return np.zeros((0, 0), bool)
+        have = 1
+        while have < side:
+            step = min(have, side - have)
+            mask = mask[:-step] & mask[step:]
+            have += step
+        mask = mask.T
+    return mask
 
 
 def number_of_clicks(curve: Sequence[float], threshold: float, most: int = MOST_CLICKS) -> int:

@@ -39,7 +39,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ from segwidget.annotation.formats.shards import ShardMask, read_shard
 from segwidget.errors import StoreError
 from segwidget.evaluation.annotator import jittered_box, tight_box
 from segwidget.evaluation.clicking import Answer, ScoredMask, turns
-from segwidget.evaluation.metrics import boundary_iou, iou, oracle_iou
+from segwidget.evaluation.metrics import boundary_band, iou, oracle_iou
 from segwidget.inference.candidates import Candidates
 from segwidget.inference.predictor import Predictor
 from segwidget.inference.prompts import Box, Point
@@ -79,6 +79,33 @@ class PromptableSegmenter(Protocol):
         """Answer a box around one thing."""
 
 
+class ScoredAnswer:
+    """Candidates as they are measured: each mask is made when it is asked for, and nothing else.
+
+    Stability scores are not, which would be counted in all logits of each answer.
+
+    Args:
+        candidates: of a predictor.
+    """
+
+    def __init__(self, candidates: Candidates) -> None:
+        self._candidates = candidates
+
+    def __len__(self) -> int:
+        return len(self._candidates)
+
+    def __getitem__(self, index: int, /) -> Scored:
+        mask, predicted = self._candidates.mask(index), self._candidates.predicted_iou[index]
+        return Scored(mask, float(predicted))
+
+
+class Scored(NamedTuple):
+    """One mask of an answer; see :class:`segwidget.evaluation.clicking.ScoredMask`."""
+
+    mask: NDArray[np.bool_]
+    predicted_iou: float | None
+
+
 class PredictorSegmenter:
     """A predictor, ready to be measured.
 
@@ -96,13 +123,13 @@ class PredictorSegmenter:
         self.predictor.reset_image(forget=True)
         self.predictor.set_image(pixels)
 
-    def click(self, points: Sequence[Point]) -> Candidates:
+    def click(self, points: Sequence[Point]) -> ScoredAnswer:
         """Answer clicks; one more than last time refines the last answer."""
-        return self.predictor.predict(points)
+        return ScoredAnswer(self.predictor.predict(points))
 
-    def box(self, box: Box) -> Candidates:
+    def box(self, box: Box) -> ScoredAnswer:
         """Answer a box."""
-        return self.predictor.predict([box], refine=False)
+        return ScoredAnswer(self.predictor.predict([box], refine=False))
 
 
 @dataclass(frozen=True)
@@ -295,30 +322,31 @@ def ask(
     actual: dict[str, float] = {}
     predicted: dict[str, float] = {}
     boundary: dict[str, float] = {}
+    band = boundary_band(target)
 
-    def note(prompt: str, first: ScoredMask, mask: NDArray[np.bool_]) -> None:
-        actual[prompt] = iou(mask, target)
-        boundary[prompt] = boundary_iou(mask, target)
-        if first.predicted_iou is not None:
-            predicted[prompt] = float(first.predicted_iou)
+    def note(first: ScoredMask, *prompts: str) -> None:
+        whole, near = iou(first.mask, target), iou(boundary_band(first.mask), band)
+        for prompt in prompts:
+            actual[prompt], boundary[prompt] = whole, near
+            if first.predicted_iou is not None:
+                predicted[prompt] = float(first.predicted_iou)
 
     curve: list[float] = []
-    for _, answer, mask, value in turns(segmenter.click, target):
+    for _, answer, first, value in turns(segmenter.click, target):
         curve.append(value)
-        first, count = answer[0], len(curve)
+        count = len(curve)
         if count in CLICKS:
-            note(clicks_name(count), first, mask)
+            note(first, clicks_name(count))
         if count == 1:
-            three = (answer[i].mask for i in range(min(3, len(answer))))
-            actual[BEST_OF_THREE] = oracle_iou(three, target)
+            others = (answer[i].mask for i in range(1, min(3, len(answer))))
+            actual[BEST_OF_THREE] = oracle_iou((first.mask, *others), target)
         if count >= CLICKS[-1] and max(curve) >= THRESHOLDS[-1]:
             break
-    for count in CLICKS:
-        if count > len(curve):  # nothing was left to correct: the last answer counts from there on
-            note(clicks_name(count), first, mask)
+    rest = [clicks_name(count) for count in CLICKS if count > len(curve)]
+    if rest:  # nothing was left to correct: the last answer counts from there on
+        note(first, *rest)
     for name, box in ((BOX, tight_box(target)), (LOOSE_BOX, jittered_box(target, rng))):
-        first = segmenter.box(box)[0]
-        note(name, first, first.mask)
+        note(segmenter.box(box)[0], name)
     return actual, predicted, tuple(curve), boundary
 
 

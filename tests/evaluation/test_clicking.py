@@ -39,7 +39,7 @@ def test_each_click_corrects_the_answer_before_it(target):
         assert after.clicks[:-1] == before.clicks
         new = after.clicks[-1]
         assert new.label == 1
-        assert (target & ~before.mask)[int(new.y), int(new.x)]
+        assert (target & ~before.first.mask)[int(new.y), int(new.x)]
 
 
 def test_as_many_as_are_wanted(target):

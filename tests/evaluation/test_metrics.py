@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.ndimage import binary_erosion, gaussian_filter
 
 from segwidget.errors import AnnotationError
 from segwidget.evaluation.metrics import (
     Mean,
+    boundary_band,
     boundary_iou,
     calibration,
     iou,
@@ -137,6 +140,15 @@ def test_boundary_iou_against_repeated_erosion():
         a, b = (gaussian_filter(rng.random((60, 90)), 4) > 0.5 for _ in range(2))
         rims = [rim_by_hand(mask, 2) for mask in (a, b)]
         assert boundary_iou(a, b) == pytest.approx(iou(*rims))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_bands_of_any_width_against_repeated_erosion(seed):
+    rng = np.random.default_rng(seed)
+    mask = rng.random(tuple(rng.integers(1, 40, 2))) < 1 - 0.1 * rng.random() ** 4
+    share = 0.25 * rng.random()
+    distance = max(1, round(share * np.hypot(*mask.shape)))
+    assert np.array_equal(boundary_band(mask, share), rim_by_hand(mask, distance))
 
 
 def test_the_edge_of_the_image_is_a_boundary():

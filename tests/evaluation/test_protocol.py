@@ -20,6 +20,7 @@ from segwidget.evaluation.protocol import (
     sample,
 )
 from segwidget.evaluation.report import MEASURES, Report, compare, compare_sets
+from segwidget.inference.candidates import Candidates
 from segwidget.inference.models import Model
 from segwidget.inference.predictor import Predictor
 from segwidget.inference.prompts import Box, Point
@@ -309,6 +310,23 @@ def test_predictor_refines_its_last_answer(shards, model, monkeypatch):
     refined = [with_mask for prompts, with_mask in seen if isinstance(prompts[0], Point)]
     assert refined == [False, *[True] * 19]  # random weights never are good
     assert not any(with_mask for prompts, with_mask in seen if isinstance(prompts[0], Box))
+
+
+def test_masks_are_made_once_and_only_those_that_count(shards, model, monkeypatch):
+    made = []
+    upsampled = Candidates._upsampled
+
+    def spy(candidates, index, threshold=0.0):
+        made.append((candidates, index))
+        return upsampled(candidates, index, threshold)
+
+    monkeypatch.setattr(Candidates, "_upsampled", spy)
+    images = images_of(shards, Sampling(1, 1))[:1]
+    (found,) = evaluate(PredictorSegmenter(Predictor(model)), images)
+    assert len(found.curve) == 20
+    # Each click's first mask, two more after the first click for the oracle, and two boxes'.
+    assert len(made) == len(set(made)) == 20 + 2 + 2
+    assert not any("stability_score" in vars(candidates) for candidates, _ in made)
 
 
 def test_damaged_shards_are_named(tmp_path):
