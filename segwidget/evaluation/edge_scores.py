@@ -61,6 +61,10 @@ def edge_counts(
     reach = farthest * float(np.hypot(*edges.shape))
     counts = np.zeros((len(thresholds), 4), np.int64)
     counts[:, 1] = sum(int(truth.sum()) for truth in truths)
+    # Whatever is cut and thinned is part of this, so neighbors are looked for once.
+    widest = edges >= thresholds.min(initial=np.inf)
+    numbers = numbered(widest)
+    graphs = [neighbors(widest, truth, reach) for truth in truths]
     before: NDArray[np.bool_] | None = None
     for index, threshold in enumerate(thresholds):
         cut = edges >= threshold
@@ -68,13 +72,13 @@ def edge_counts(
             counts[index] = counts[index - 1]
             continue
         before = cut
-        lines = thin(cut)
-        anybody = np.zeros(int(lines.sum()), bool)
-        for truth in truths:
-            partners = match(lines, truth, reach)
-            anybody |= partners >= 0
-            counts[index, 0] += int((partners >= 0).sum())
-        counts[index, 2:] = anybody.sum(), anybody.size
+        lines = numbers[thin(cut)]
+        anybody = np.zeros(len(lines), bool)
+        for graph in graphs:
+            matched = largest_matching(graph[lines]) >= 0
+            anybody |= matched
+            counts[index, 0] += np.count_nonzero(matched)
+        counts[index, 2:] = np.count_nonzero(anybody), anybody.size
     return counts
 
 
@@ -90,13 +94,27 @@ def match(first: NDArray[np.bool_], second: NDArray[np.bool_], reach: float) -> 
         For each pixel of the first, in reading order, the number of its partner among those of the
         second, or -1.
     """
+    return largest_matching(neighbors(first, second, reach))
+
+
+def numbered(pixels: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """The number of each pixel ``(H, W)`` in reading order, -1 for those that are not inside."""
+    numbers = np.full(pixels.shape, -1, np.int32)
+    numbers[pixels] = np.arange(np.count_nonzero(pixels), dtype=np.int32)
+    return numbers
+
+
+def neighbors(first: NDArray[np.bool_], second: NDArray[np.bool_], reach: float) -> csr_array:
+    """Which pixels may be matched: those no farther apart than ``reach``.
+
+    Arguments are those of :func:`match`.
+
+    Returns:
+        ``(N, M)`` by numbers of pixels; of each of the first its neighbors, the nearest first.
+    """
     rows, columns = np.nonzero(first)
-    numbers = np.full(second.shape, -1, np.int32)
-    numbers[second] = np.arange(int(second.sum()))
-    if not len(rows) or not second.any():
-        return np.full(len(rows), -1, np.int32)
     margin = int(reach)
-    padded = np.pad(numbers, margin, constant_values=-1)
+    padded = np.pad(numbered(second), margin, constant_values=-1)
     dy, dx = np.mgrid[-margin : margin + 1, -margin : margin + 1]
     near = np.hypot(dy, dx) <= reach
     # Nearest first, which is where a matching most likely is.
@@ -104,11 +122,17 @@ def match(first: NDArray[np.bool_], second: NDArray[np.bool_], reach: float) -> 
     dy, dx = dy[near][order], dx[near][order]
     others = padded[rows[:, None] + margin + dy, columns[:, None] + margin + dx]
     linked = others >= 0
-    starts = np.concatenate([[0], np.cumsum(linked.sum(axis=1))])
-    graph = csr_array(
+    starts = np.concatenate([[0], np.cumsum(np.count_nonzero(linked, axis=1))])
+    return csr_array(
         (np.ones(int(starts[-1]), np.int8), others[linked], starts),
-        shape=(len(rows), int(second.sum())),
+        shape=(len(rows), np.count_nonzero(second)),
     )
+
+
+def largest_matching(graph: csr_array) -> NDArray[np.int32]:
+    """The partner of each row of a graph ``(N, M)`` among the columns, or -1."""
+    if not graph.nnz:
+        return np.full(graph.shape[0], -1, np.int32)
     return np.asarray(maximum_bipartite_matching(graph, perm_type="column"), np.int32)
 
 

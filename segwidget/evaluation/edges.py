@@ -36,7 +36,8 @@ from segwidget.sam.prompt_encoder import FOREGROUND, NOT_A_POINT
 
 SIDE = 16
 NMS = 0.7
-_BATCH = 16
+# Points that are asked about at once: on a CPU so many as its cache has room for.
+_BATCH, _CPU_BATCH = 16, 2
 _SQUARE = np.ones((3, 3), bool)
 # Of the image, what a person's regions cover at least, so that they divide all of it.
 _COVERED = 0.95
@@ -74,8 +75,9 @@ def distinct_masks(predictor: Predictor, points_per_side: int = SIDE) -> list[Te
     kept: list[Tensor] = []
     scores: list[float] = []
     boxes: list[tuple[int, int, int, int]] = []
-    for start in range(0, len(points), _BATCH):
-        some = points[start : start + _BATCH]
+    batch = _CPU_BATCH if network.device.type == "cpu" else _BATCH
+    for start in range(0, len(points), batch):
+        some = points[start : start + batch]
         coords = torch.zeros(len(some), 2, 2)
         coords[:, 0] = torch.from_numpy(some)
         labels = torch.tensor([FOREGROUND, NOT_A_POINT]).repeat(len(some), 1)
