@@ -97,6 +97,12 @@ export function AnnotationList(): JSX.Element {
     const upper = (store.annotations.peek().length - 1 - index) * ROW;
     if (upper < box.scrollTop) box.scrollTop = upper;
     else box.scrollTop = Math.max(box.scrollTop, upper + ROW - box.clientHeight);
+    // A low panel is scrolled as a whole; but candidates that somebody looks at stay in sight.
+    const panel = box.closest(".sw-panel");
+    if (!panel || panel.scrollHeight <= panel.clientHeight || store.prompts.peek().length > 0) return;
+    const from = box.getBoundingClientRect().top + upper - box.scrollTop;
+    const { top, bottom } = panel.getBoundingClientRect();
+    panel.scrollTop += Math.min(0, from - top) + Math.max(0, from + ROW - bottom);
   };
   useSignalEffect(() => {
     if (view.selected.value !== null) reveal();
