@@ -582,7 +582,7 @@ class TestPrediction:
         predicted = run.budget.predicted(4)
         # The buffers were there before; the interpreter's own objects are a megabyte or two.
         assert tensors + arrays < predicted + 2e6
-        assert predicted < 2.5 * (tensors + arrays + run._canvas.nbytes)
+        assert predicted < 2.5 * (tensors + arrays + run._keeper.canvas.nbytes)
 
 
 @pytest.fixture(scope="session")

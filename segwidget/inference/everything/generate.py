@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -26,18 +25,14 @@ from segwidget.inference.everything.budget import (
     is_out_of_memory,
     prompt_bytes,
 )
-from segwidget.inference.everything.canvas import Canvas, Piece, Window, unroll
-from segwidget.inference.everything.filters import (
-    near_crop_edge,
-    non_maximum,
-    without_crumbs,
-)
+from segwidget.inference.everything.canvas import Canvas, Piece
+from segwidget.inference.everything.filters import near_crop_edge
 from segwidget.inference.everything.grid import Crop, make_crops
+from segwidget.inference.everything.keeping import Found, Keeper
 from segwidget.inference.everything.proposal import OnUpdate, Progress, Proposal
 from segwidget.inference.everything.settings import EverythingSettings
 from segwidget.inference.network import Prepared
 from segwidget.inference.predictor import Predictor
-from segwidget.inference.rle import pack
 from segwidget.sam.prompt_encoder import FOREGROUND, NOT_A_POINT
 
 # Provisional results take at most about so large a share of the time.
@@ -76,28 +71,6 @@ def propose(
     return run(on_update, on_progress, cancelled or (lambda: False))
 
 
-@dataclass
-class _Found:
-    """A mask that is good and stable; it may yet be a duplicate.
-
-    Attributes:
-        inner: its outermost pixels ``(x0, y0, x1, y1)``, inclusive, which is what the published
-            generator calls its box.
-        window: its logits, until ``runs`` are made of them.
-        crop: where it was found.
-    """
-
-    predicted_iou: np.float32
-    stability_score: np.float32
-    inner: tuple[float, float, float, float]
-    area: int
-    point: tuple[float, float]
-    crop: Crop
-    window: Window | None = None
-    runs: NDArray[np.int64] | None = None
-    proposal: Proposal | None = None
-
-
 class _Run:
     """One run of everything mode."""
 
@@ -113,20 +86,20 @@ class _Run:
         self._crops = make_crops(*self._size, self._settings)
         self._prepared: Prepared = predictor.prepared
         frame = network.frame(*self._size)
-        self._canvas = Canvas(frame, self._thresholds.stability_score_offset)
+        canvas = Canvas(frame, self._thresholds.stability_score_offset)
         # Run lengths are made in a few bytes a pixel, regions are numbered in some more.
         per_pixel = 4 + (16 if self._settings.min_mask_region_area else 0)
         self.budget = Budget(
             self._settings.memory_budget,
             prompt_bytes(network, frame),
-            self._canvas.nbytes + per_pixel * image.width * image.height,
-            max(len(crop.points) for crop in self._crops) * 3 * self._canvas.seen_bytes,
+            canvas.nbytes + per_pixel * image.width * image.height,
+            max(len(crop.points) for crop in self._crops) * 3 * canvas.seen_bytes,
             network.device,
         )
         wanted = self._settings.points_per_batch
         sizes = self.budget.sizes if wanted is None else (min(wanted, self.budget.max_batch),)
         self._batch = BatchSize(sizes)
-        self._held = 0  # bytes of logits
+        self._keeper = Keeper(self._size, self._settings, canvas, self.budget.held)
 
     def __call__(
         self,
@@ -135,12 +108,12 @@ class _Run:
         cancelled: Callable[[], bool],
     ) -> tuple[Proposal, ...]:
         total = sum(len(crop.points) for crop in self._crops)
-        done, finished, report = 0, list[_Found](), _Reporter()
+        done, finished, report = 0, list[Found](), _Reporter()
         for crop in self._crops:
             if cancelled():
                 break
             self._open(crop)
-            found: list[_Found] = []
+            found: list[Found] = []
             start = 0
             while start < len(crop.points) and not cancelled():
                 points = crop.points[start : start + self._batch.next]
@@ -156,9 +129,9 @@ class _Run:
                     on_progress(progress)
                 if on_update is not None and done < total:
                     on_update(progress, report(partial(self._provisional, finished, found)))
-            finished += self._distinct(found)
-        kept = self._clean(self._across_crops(finished))
-        proposals = tuple(self._proposal(one) for one in kept)
+            finished += self._keeper.distinct(found)
+        kept = self._keeper.clean(self._across_crops(finished))
+        proposals = tuple(map(self._keeper.proposal, kept))
         if on_update is not None:
             on_update(Progress(done, total), proposals)
         return proposals
@@ -181,9 +154,9 @@ class _Run:
                 "Memory ran out while a crop of the image was embedded. Close other programs or "
                 "images, or look at the whole image only: crop_n_layers=0."
             ) from error
-        self._canvas = Canvas(frame, self._thresholds.stability_score_offset)
+        self._keeper.canvas = Canvas(frame, self._thresholds.stability_score_offset)
 
-    def _try(self, crop: Crop, points: NDArray[np.float64]) -> list[_Found] | None:
+    def _try(self, crop: Crop, points: NDArray[np.float64]) -> list[Found] | None:
         """Ask about some points; None if memory ran out, after all of it has been given back."""
         try:
             return self._ask(crop, points)
@@ -195,7 +168,7 @@ class _Run:
             torch.cuda.empty_cache()
         return None
 
-    def _ask(self, crop: Crop, points: NDArray[np.float64]) -> list[_Found]:
+    def _ask(self, crop: Crop, points: NDArray[np.float64]) -> list[Found]:
         network, frame = self._network, self._network.frame(*crop.size)
         # As published: positions are scaled as they are, though the network counts from centers.
         scale = np.divide(frame.resized, crop.size)
@@ -228,14 +201,14 @@ class _Run:
         points: list[tuple[float, float]],
         scores: NDArray[np.float32],
         logits: Tensor,
-    ) -> list[_Found]:
+    ) -> list[Found]:
         """Those of the masks ``(K, s, s)`` that are stable and whole, measured at full size."""
         found = []
         for point, score, one in zip(points, scores, logits.numpy(), strict=True):
-            window = self._canvas.window(one)
+            window = self._keeper.canvas.window(one)
             if window is None:
                 continue
-            measured, piece = self._canvas.measure(window)
+            measured, piece = self._keeper.canvas.measure(window)
             if not self._is_stable(measured.stability):
                 continue
             piece = piece.moved(*crop.box[:2])
@@ -246,8 +219,8 @@ class _Run:
             if near_crop_edge(inner, crop.box, *self._size):
                 continue
             area = int(np.count_nonzero(piece.mask))
-            one_found = _Found(score, measured.stability, inner, area, self._at(crop, point), crop)
-            self._hold(one_found, window, piece)
+            one_found = Found(score, measured.stability, inner, area, self._at(crop, point), crop)
+            self._keeper.hold(one_found, window, piece)
             found.append(one_found)
         return found
 
@@ -257,9 +230,9 @@ class _Run:
         points: list[tuple[float, float]],
         scores: NDArray[np.float32],
         logits: Tensor,
-    ) -> list[_Found]:
+    ) -> list[Found]:
         """As `_measure`, from the low-resolution logits: nothing is enlarged."""
-        frame, canvas = self._network.frame(*crop.size), self._canvas
+        frame, canvas = self._network.frame(*crop.size), self._keeper.canvas
         rows, columns = frame.logits_shape
         seen = logits.numpy()[:, :rows, :columns]
         high, area, low = (
@@ -286,8 +259,8 @@ class _Run:
             if near_crop_edge(inner, crop.box, *self._size):
                 continue
             pixels = round(area[i] / (sx * sy))
-            one_found = _Found(score, stability, inner, pixels, self._at(crop, point), crop)
-            self._hold(one_found, window, None)
+            one_found = Found(score, stability, inner, pixels, self._at(crop, point), crop)
+            self._keeper.hold(one_found, window, None)
             found.append(one_found)
         return found
 
@@ -299,93 +272,12 @@ class _Run:
     def _at(crop: Crop, point: tuple[float, float]) -> tuple[float, float]:
         return crop.box[0] + float(point[0]), crop.box[1] + float(point[1])
 
-    def _hold(self, found: _Found, window: Window, piece: Piece | None) -> None:
-        """Keep a mask as logits while there is room, otherwise as run lengths at once."""
-        found.window = Window(window.logits.copy(), window.row, window.column)
-        self._held += window.logits.nbytes
-        if self._held > self.budget.held:
-            self._finish(found, piece)
+    def _across_crops(self, found: list[Found]) -> list[Found]:
+        return found if len(self._crops) == 1 else self._keeper.across_crops(found)
 
-    def _finish(self, found: _Found, piece: Piece | None = None) -> NDArray[np.int64] | None:
-        """Make run lengths of a mask; None if nothing is inside after all."""
-        if found.window is not None:
-            if piece is None:
-                _, piece = self._canvas.measure(found.window)
-                piece = piece.moved(*found.crop.box[:2])
-            self._held -= found.window.logits.nbytes
-            found.window = None
-            box = piece.box()
-            if box is not None:
-                found.runs = piece.runs(*self._size)
-                found.inner = (box[0], box[1], box[2] - 1, box[3] - 1)
-                found.area = int(found.runs[1::2].sum())
-        return found.runs
-
-    def _distinct(self, found: list[_Found]) -> list[_Found]:
-        """One of several alike, best first; all of one crop, which is still the present one."""
-        keep = non_maximum(
-            [one.inner for one in found],
-            [one.predicted_iou for one in found],
-            self._settings.box_nms_thresh,
-        )
-        return [found[i] for i in keep if self._finish(found[i]) is not None]
-
-    def _across_crops(self, found: list[_Found]) -> list[_Found]:
-        if len(self._crops) == 1:
-            return found
-        keep = non_maximum(
-            [one.inner for one in found],
-            [1 / np.prod(one.crop.size) for one in found],
-            self._settings.crop_nms_thresh,
-        )
-        return [found[i] for i in keep]
-
-    def _provisional(self, finished: list[_Found], found: list[_Found]) -> tuple[Proposal, ...]:
-        together = self._across_crops(finished + self._distinct(found))
-        return tuple(self._proposal(one) for one in together)
-
-    def _clean(self, found: list[_Found]) -> list[_Found]:
-        """Remove crumbs, then masks that have become alike, of which unchanged ones are kept."""
-        least = self._settings.min_mask_region_area
-        if not least or not found:
-            return found
-        unchanged = []
-        for one in found:
-            assert one.runs is not None
-            mask, changed = without_crumbs(unroll(one.runs, *self._size), least)
-            unchanged.append(not changed)
-            if not changed:
-                continue
-            piece = Piece(mask, 0, 0)
-            box = piece.box()
-            assert box is not None  # the largest island stays
-            one.runs, one.proposal = piece.runs(*self._size), None
-            one.inner = (box[0], box[1], box[2] - 1, box[3] - 1)
-            one.area = int(np.count_nonzero(mask))
-        settings = self._settings
-        keep = non_maximum(
-            [one.inner for one in found],
-            unchanged,
-            max(settings.box_nms_thresh, settings.crop_nms_thresh),
-        )
-        return [found[i] for i in keep]
-
-    def _proposal(self, found: _Found) -> Proposal:
-        if found.proposal is None:
-            assert found.runs is not None
-            width, height = self._size
-            x0, y0, x1, y1 = found.inner
-            found.proposal = Proposal(
-                size=(height, width),
-                counts=pack(found.runs),
-                box=(float(x0), float(y0), float(x1 + 1), float(y1 + 1)),
-                area=found.area,
-                predicted_iou=float(found.predicted_iou),
-                stability_score=float(found.stability_score),
-                point=found.point,
-                crop_box=found.crop.box,
-            )
-        return found.proposal
+    def _provisional(self, finished: list[Found], found: list[Found]) -> tuple[Proposal, ...]:
+        together = self._across_crops(finished + self._keeper.distinct(found))
+        return tuple(map(self._keeper.proposal, together))
 
 
 class _Reporter:
