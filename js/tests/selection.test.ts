@@ -10,7 +10,7 @@ mountedForEach((mounted, fake) => {
 });
 
 const mask = (id: string): AnnotationTrait => ({
-  id, label: "car", rle: { size: [HEIGHT, WIDTH], counts: "PQ1" }, box: [0, 0, 4, 4], area: 16,
+  id, label: "car", rle: { size: [HEIGHT, WIDTH], counts: "0" }, box: [0, 0, 4, 4], area: 16,
   predicted_iou: 0.5, stability_score: 0.5, visible: true,
 });
 const selectedRows = (): (string | undefined)[] =>
