@@ -64,7 +64,7 @@ def edge_counts(
     # Whatever is cut and thinned is part of this, so neighbors are looked for once.
     widest = edges >= thresholds.min(initial=np.inf)
     numbers = numbered(widest)
-    graphs = [neighbors(widest, truth, reach) for truth in truths]
+    graphs: list[Any] = [neighbors(widest, truth, reach) for truth in truths]
     before: NDArray[np.bool_] | None = None
     for index, threshold in enumerate(thresholds):
         cut = edges >= threshold
@@ -125,7 +125,7 @@ def neighbors(first: NDArray[np.bool_], second: NDArray[np.bool_], reach: float)
     starts = np.concatenate([[0], np.cumsum(np.count_nonzero(linked, axis=1))])
     return csr_array(
         (np.ones(int(starts[-1]), np.int8), others[linked], starts),
-        shape=(len(rows), np.count_nonzero(second)),
+        shape=(len(rows), int(np.count_nonzero(second))),
     )
 
 
