@@ -113,10 +113,19 @@ class _Images:
 
 
 class _ImageSizes:
-    """Sizes and places on the map of a project's images, by the names that files give them."""
+    """What formats may ask of a project's images by the names that files give them.
+
+    Attributes:
+        names: of all images, in order.
+    """
 
     def __init__(self, project: BaseProject, names: _Names) -> None:
         self._project, self._names = project, names
+        self.names = project.keys
+
+    def find(self, name: str) -> str | None:
+        """The name in the project of the image that is called so."""
+        return self._names.find(name)
 
     def __call__(self, name: str) -> tuple[int, int]:
         key = self._names.find(name)

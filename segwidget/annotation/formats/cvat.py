@@ -1,44 +1,39 @@
 """CVAT's XML 1.1 for images, both ways: one file for all images.
 
 Written are masks as run lengths, along the rows of their box, the frontmost with the highest
-z-order, and the labels with colors and attributes. Read are masks, polygons, ellipses and boxes;
-boxes as `segwidget.annotation.formats.shapes` says. Tracks of videos, lines and points are told and
-left out. What CVAT has no kind for is written as text: a tag with choices as its choices with
-commas, and an attribute that the label does not have.
+z-order, and the labels with colors and attributes. Read are masks, polygons, ellipses and boxes, of
+images and of tracks (`cvat_shapes`, `cvat_tracks`). Lines and points are told and left out. What
+CVAT has no kind for is written as text: a tag with choices as its choices with commas, and an
+attribute that the label does not have.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement
 
-import numpy as np
-
 from segwidget.annotation.annotation import Annotation, Annotations, ImageInfo
+from segwidget.annotation.formats.cvat_shapes import Shape, in_z_order, read_shape
+from segwidget.annotation.formats.cvat_tracks import read_tracks
 from segwidget.annotation.formats.raster import watched
 from segwidget.annotation.formats.registry import Format, Imported
-from segwidget.annotation.formats.shapes import CUT, boxed, edges_of, filled, image_of
+from segwidget.annotation.formats.shapes import CUT, edges_of, image_of
 from segwidget.annotation.formats.xml_file import (
     add,
-    number,
     read_xml,
     text_from,
     whole,
     write_xml,
 )
 from segwidget.annotation.labels import Label, LabelSet
-from segwidget.annotation.ontology import Attribute, Kind, Value, Values
+from segwidget.annotation.ontology import Attribute, Kind, Value
 from segwidget.errors import FormatError, SegwidgetError
-from segwidget.inference.rle import Rle, runs_of_box
+from segwidget.inference.rle import runs_of_box
 
 _SOURCES = {"assisted": "semi-auto", "imported": "file"}  # the others are "auto"
 _INPUTS: dict[Kind, str] = {"text": "text", "number": "number", "choice": "select"}
-_CORNERS = 360
-_SHAPES = ("mask", "polygon", "box", "ellipse")
-_OTHERS = ("polyline", "points", "cuboid", "skeleton", "tag")
 
 
 def write_cvat(records: Iterable[Annotations], path: Path, *, images: Any = None) -> Path:
@@ -121,11 +116,14 @@ def _describe(
 def read_cvat(path: Path, *, sizes: Any = None) -> Imported:
     """Read CVAT's file, or `annotations.xml` in a folder; what is wrong is told and left out.
 
+    Args:
+        path: of the file or folder.
+        sizes: gives images' sizes; tracks also ask its `names` and its `find`.
+
     Raises:
         FormatError: it is not CVAT's as a whole.
         StoreError: it cannot be read.
     """
-    del sizes
     file = path / "annotations.xml" if path.is_dir() else path
     root = read_xml(file)
     if root.tag != "annotations":
@@ -136,11 +134,7 @@ def read_cvat(path: Path, *, sizes: Any = None) -> Imported:
     read = Imported()
     inputs: dict[str, dict[str, str]] = {}
     labels = _labels(root, inputs, read.problems)
-    tracks = len(root.findall("track"))
-    if tracks:
-        read.problems.append(
-            f"{file.name!r}: {tracks} tracks of a video were left out; expected images."
-        )
+    read_tracks(root, file.name, labels, inputs, sizes, read)
     names: set[str] = set()
     ids: set[str] = set()
     for index, element in enumerate(watched(root.findall("image"), "CVAT")):
@@ -166,75 +160,19 @@ def _items(
     element: Element, image: ImageInfo, inputs: dict[str, dict[str, str]], problems: list[str]
 ) -> list[Annotation]:
     """The shapes of an image, the lowest z-order first."""
-    found: list[tuple[int, Annotation]] = []
-    size = (image.height, image.width)
+    found: list[Shape] = []
     for index, shape in enumerate(element):
         where = f"{image.name!r}: {shape.tag[:30]}[{index}]"
         try:
-            if shape.tag not in _SHAPES:
-                kind = "has no inside" if shape.tag in _OTHERS else "is no shape of CVAT's"
-                raise FormatError(f"A {shape.tag[:30]} {kind}.")
-            order = whole(shape.get("z_order", "0"), "z_order")
             label = shape.get("label", "")
-            fields: dict[str, Any] = {
-                "label": label, "origin": "imported",
-                "attributes": _values(shape, inputs.get(label, {})),
-            }  # fmt: skip
-            turned = number(shape.get("rotation", "0"), "rotation")
-            if shape.tag == "box" and not turned:
-                edges = [number(shape.get(key), key) for key in ("xtl", "ytl", "xbr", "ybr")]
-                item, cut = boxed(edges, size, **fields)
-            else:
-                rle, cut = (
-                    _mask(shape, size) if shape.tag == "mask"
-                    else filled([[_ring(shape, turned)]], size)
-                )  # fmt: skip
-                item = Annotation.from_rle(rle, **fields)
+            one = read_shape(shape, label, (image.height, image.width), inputs.get(label, {}))
         except SegwidgetError as error:
             problems.append(f"{where} was left out: {error}")
             continue
-        if cut:
+        if one.cut:
             problems.append(f"{where} {CUT}")
-        found.append((order, item))
-    return [item for _, item in sorted(found, key=lambda one: one[0])]
-
-
-def _mask(shape: Element, size: tuple[int, int]) -> tuple[Rle, bool]:
-    """Run lengths along the rows of a box; CVAT's lie within the image."""
-    x, y, width, height = (whole(shape.get(key), key) for key in ("left", "top", "width", "height"))
-    if width < 1 or height < 1 or x < 0 or y < 0 or x + width > size[1] or y + height > size[0]:
-        raise FormatError(f"Its box of {width} × {height} at ({x}, {y}) is not within the image.")
-    try:
-        runs = np.array([int(run) for run in shape.get("rle", "").split(",")], np.int64)
-    except (ValueError, OverflowError):
-        raise FormatError("Its run lengths are no whole numbers.") from None
-    if (runs < 0).any() or runs.max() > width * height or runs.sum() != width * height:
-        raise FormatError(f"Its run lengths do not fill its box of {width} × {height} pixels.")
-    inside = np.arange(runs.size) % 2 == 1
-    rle = Rle.encode_box(np.repeat(inside, runs).reshape(height, width), (x, y), size)
-    if rle.area == 0:
-        raise FormatError("It is empty.")
-    return rle, False
-
-
-def _ring(shape: Element, turned: float) -> Any:
-    """The corners (N, 2) of a polygon, an ellipse, or a box that is turned by some degrees."""
-    if shape.tag == "polygon":
-        pairs = [pair.split(",") for pair in shape.get("points", "").split(";") if pair]
-        try:
-            return np.array(pairs, np.float64).reshape(-1, 2)
-        except ValueError:
-            raise FormatError("Its points are no 'x,y;x,y;...'.") from None
-    if shape.tag == "ellipse":
-        cx, cy, rx, ry = (number(shape.get(key), key) for key in ("cx", "cy", "rx", "ry"))
-        angles = np.linspace(0, 2 * math.pi, _CORNERS, endpoint=False)
-        ring = np.stack([rx * np.cos(angles), ry * np.sin(angles)], axis=1)
-    else:
-        x0, y0, x1, y1 = (number(shape.get(key), key) for key in ("xtl", "ytl", "xbr", "ybr"))
-        cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
-        ring = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]) - [cx, cy]
-    sine, cosine = math.sin(math.radians(turned)), math.cos(math.radians(turned))
-    return ring @ np.array([[cosine, sine], [-sine, cosine]]) + [cx, cy]
+        found.append(one)
+    return in_z_order(found)
 
 
 def _labels(
@@ -267,20 +205,6 @@ def _attribute(name: str, kind: str, values: str) -> Attribute:
     if kind == "checkbox":
         return Attribute(name, "tag")
     return Attribute(name, "number" if kind == "number" else "text")
-
-
-def _values(shape: Element, inputs: dict[str, str]) -> Values:
-    said: dict[str, Value] = {}
-    for one in shape.findall("attribute"):
-        name, text = one.get("name", ""), one.text or ""
-        kind = inputs.get(name, "text")
-        if kind == "number" and text.strip():
-            said[name] = number(text, f"attribute {name!r}")
-        elif kind == "checkbox":
-            said[name] = text.strip().lower() == "true"
-        elif kind != "number":
-            said[name] = text
-    return Values(said)
 
 
 FORMAT = Format("cvat", "CVAT for images", "file", ".cvat.xml", True, write_cvat, read_cvat)
