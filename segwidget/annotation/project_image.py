@@ -15,7 +15,7 @@ from segwidget.inference.rle import Rle
 from segwidget.media.image import Image
 
 if TYPE_CHECKING:
-    from segwidget.annotation.project import BaseProject
+    from segwidget.annotation.project_images import ProjectImages
 
 _TRIES = 5  # when somebody else writes at the same moment
 
@@ -28,7 +28,7 @@ class ProjectImage:
         key: its name in the project.
     """
 
-    def __init__(self, project: BaseProject, key: str) -> None:
+    def __init__(self, project: ProjectImages, key: str) -> None:
         self.project, self.key = project, key
 
     @property
@@ -120,7 +120,7 @@ class ProjectAnnotations(Sequence[Annotation]):
         """
         project, info = self._image.project, self._image.info
         if label is None:
-            names = project.labels.names
+            names = project.store.labels.names
             if len(names) != 1:
                 raise AnnotationError(
                     f"The annotation has no label; expected one such as {names[0]!r}: "
