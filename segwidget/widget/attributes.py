@@ -52,8 +52,9 @@ class AttributesWidget(SessionWidget):
             self._require_open()
             self._saving.set_labels(labels, renames)
             self._session.follow_labels(self._saving.labels, renames)
+            same = self._saving.follow(self._session)
             self._publish()
-            return self._session.annotations == self._saving.annotations
+            return same
 
     def set_attributes(self, ids: Iterable[str], values: Mapping[str, Any]) -> None:
         """Give annotations values of attributes that their labels define.

@@ -104,7 +104,18 @@ class Saving:
             StoreError: it cannot be written; nothing was changed.
         """
         self.store.set_labels(labels, renames)
-        self.labels, self.annotations = self.store.labels, self.store.annotations(self.key)
+        self.labels = self.store.labels
+
+    def follow(self, now: History) -> bool:
+        """Go on from what a session holds after such a change, if the store has the same.
+
+        Returns:
+            False where somebody else has changed the annotations; then no step is saved any more.
+        """
+        same = self.store.annotations(self.key) == now.annotations
+        if same:
+            self.annotations = now.annotations
+        return same
 
     def close(self) -> None:
         """Close the store, where it was opened here."""

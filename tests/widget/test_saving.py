@@ -227,3 +227,26 @@ def test_other_pixels_of_the_same_size_are_told_of(make, store, picture):
     seg = make(picture[::-1].copy(), store=store, key="a.png")
     assert "pixels of 'a.png' are not those" in seg.notice["message"]
     assert len(seg.annotations) == 1
+
+
+def test_labels_of_all_images_change_and_no_step_is_lost(seg, store):
+    store.add_images([("b.png", ImageInfo("b.png", WIDTH, HEIGHT))])
+    store.commit("b.png", [square("object")])
+    seg.annotations = [square("object"), square("object", 20)]
+    seg.delete([seg.annotations[0].id])
+    assert seg.set_store_labels(["thing", "other"], {"object": "thing"})
+    assert [item.label for item in store.annotations("b.png")] == ["thing"]
+    assert [item.label for item in on_disk(store)] == ["thing"]
+    seg.undo()
+    assert [item.label for item in on_disk(store)] == ["thing", "thing"]
+    assert store.labels.names == ("thing", "other")
+
+
+def test_after_a_change_of_all_labels_others_work_is_not_overwritten(seg, store):
+    seg.annotations = [square("object")]
+    theirs = square("object", 20)
+    store.commit("a.png", [theirs])
+    assert not seg.set_store_labels(["object", "other"])
+    with pytest.raises(StoreError, match="has changed the annotations"):
+        seg.annotations = []
+    assert on_disk(store) == (theirs,)
