@@ -126,15 +126,11 @@ def evaluate(
 
 def _check_places(json: Path | None, figures: Path | None) -> None:
     """What cannot be written is told before an hour of measuring."""
+    from segwidget.annotation.formats.registry import make_folder
+
     for path in (json.parent if json else None, figures):
         if path is not None:
-            try:
-                path.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StoreError(
-                    f"The folder {str(path)!r} cannot be made: {error.strerror or error}. Choose "
-                    "another place."
-                ) from error
+            make_folder(path)
     if json is not None and json.is_dir():
         raise StoreError(f"--json is {str(json)!r}, which is a folder; expected a file's name.")
 
