@@ -2,8 +2,9 @@
 
     python -m segwidget.training.pretrain --data shards/train --out runs/embedded
 
-Running the same command again resumes. With ``--init WEIGHTS`` a run goes on from finished weights
-(:data:`THIRD`), which is how later editions are made from earlier ones.
+Running the same command again resumes. With ``--init WEIGHTS`` a run goes on from finished weights,
+which is how later editions are made from earlier ones; what each run does is in
+:mod:`~segwidget.training.recipe`.
 
 The published recipe ("Segment Anything", appendix A) at a thousandth of its size: a random point or
 box first, then corrective clicks with the last logits as mask prompt; focal and dice loss; the best
@@ -19,7 +20,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,119 +36,13 @@ from segwidget.sam.build import build_compact
 from segwidget.sam.prompt_encoder import FOREGROUND
 from segwidget.sam.sam import ImageFeatures, Sam
 from segwidget.training.clicks import append_click, corrective_click, first_prompt
-from segwidget.training.data import SET_WEIGHTS, RandomCrops, Sample, load_sets
+from segwidget.training.data import RandomCrops, Sample, load_sets
 from segwidget.training.losses import MASK_LOSSES, decoder_loss, prototype_loss
 from segwidget.training.optimizers import MatrixOptimizer
+from segwidget.training.recipe import FIRST, RECIPES, Phase, Recipe
 
 # Steps of one size in a row where phases mix.
 BLOCK = 50
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A part of the run.
-
-    Attributes:
-        until: share of all steps at which it ends; ``None`` where phases mix, step by step.
-        size: side of the input in pixels.
-        images: images a step.
-        prompts: masks an image.
-        zoom: side of the window that is cut, least and greatest, over the image's long side.
-        rounds: odds of one, two and three rounds of prompts; corrections are worth learning only
-            once there are answers to correct.
-    """
-
-    until: float | None
-    size: int
-    images: int
-    prompts: int
-    zoom: tuple[float, float]
-    rounds: tuple[float, float, float]
-
-
-PHASES = (
-    Phase(0.40, 192, 10, 5, (0.3, 1.0), (0.75, 0.25, 0.0)),
-    Phase(0.66, 192, 10, 5, (0.3, 1.0), (0.4, 0.35, 0.25)),
-    Phase(0.85, 320, 6, 4, (0.5, 1.1), (0.4, 0.35, 0.25)),
-    Phase(1.00, 512, 4, 4, (0.8, 1.1), (0.4, 0.35, 0.25)),
-)
-
-# A second run sees all sizes from the first step to the last, since it knows what a mask is.
-MIXED = (
-    Phase(None, 256, 8, 5, (0.3, 1.0), (0.4, 0.35, 0.25)),
-    Phase(None, 384, 5, 4, (0.45, 1.1), (0.4, 0.35, 0.25)),
-    Phase(None, 512, 4, 4, (0.7, 1.1), (0.4, 0.35, 0.25)),
-)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What the run depends on, beside the data.
-
-    Attributes:
-        steps: optimizer steps in all.
-        lr: peak learning rate.
-        warmup: steps to reach it.
-        decay: share of the steps, the last ones, in which a cosine leads down to a hundredth of it.
-        weight_decay: of matrices and kernels.
-        ema: decay of the averaged weights, which are the ones that are kept.
-        prototype_until: share of the steps that the auxiliary loss on the encoder lasts.
-        clip: largest norm of the gradient.
-        seed: of initial weights and data.
-        phases: one after the other, or mixed.
-        odds: of each of the mixed phases before the learning rate falls, and while it does.
-        paste: share of the crops that get objects of other images pasted in.
-        mask_loss: what masks learn from, a name of :data:`~segwidget.training.losses.MASK_LOSSES`.
-        sets: how often each set is drawn.
-        area: the power of a mask's area that its odds grow with.
-    """
-
-    steps: int = 4300
-    lr: float = 1.2e-3
-    warmup: int = 250
-    decay: float = 1.0
-    weight_decay: float = 0.05
-    ema: float = 0.998
-    prototype_until: float = 0.4
-    clip: float = 1.0
-    seed: int = 0
-    phases: tuple[Phase, ...] = field(default_factory=lambda: PHASES)
-    odds: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
-    paste: float = 0.0
-    mask_loss: str = "focal"
-    sets: Mapping[str, float] = field(default_factory=lambda: SET_WEIGHTS)
-    area: float = 0.4
-
-
-FIRST = Recipe()
-# The rate stays high until the end is in sight, so that the run may be made longer while it goes.
-SECOND = Recipe(
-    steps=3200,
-    lr=6e-4,
-    warmup=100,
-    decay=0.35,
-    prototype_until=0.0,
-    phases=MIXED,
-    odds=((0.5, 0.3, 0.2), (0.25, 0.35, 0.4)),
-    paste=0.25,
-)
-# What the second run taught: it learns whenever the rate falls, so the rate falls nearly all the
-# time; cross-entropy draws sharper outlines; sets of few images are worth more than a glance.
-THIRD = replace(
-    SECOND,
-    steps=4300,
-    lr=5e-4,
-    warmup=50,
-    decay=0.9,
-    odds=((0.5, 0.3, 0.2), (0.35, 0.35, 0.3)),
-    mask_loss="entropy",
-    sets={
-        **SET_WEIGHTS,
-        "artdeco": 0.5, "solar_pv": 0.5, "hc18": 0.3, "car_damage": 0.3, "concrete": 0.2,
-        "neu_seg": 0.2, "crackforest": 0.15, "magnetic_tile": 0.15,
-    },
-    area=0.3,
-)  # fmt: skip
 
 
 class Trainer:
@@ -397,14 +292,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of *.tar shards")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--init", type=Path, metavar="WEIGHTS", help="go on from finished weights")
+    parser.add_argument(
+        "--recipe", choices=RECIPES, help="by default the first, or with --init the third"
+    )
     parser.add_argument("--steps", type=int, help="in all; by default the recipe's")
     parser.add_argument("--lr", type=float, help="peak; by default the recipe's")
-    parser.add_argument("--seed", type=int, default=Recipe.seed)
+    parser.add_argument("--seed", type=int, default=FIRST.seed)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this long")
     a = parser.parse_args()
-    recipe = THIRD if a.init else FIRST
+    recipe = RECIPES[a.recipe or ("third" if a.init else "first")]
     recipe = replace(recipe, steps=a.steps or recipe.steps, lr=a.lr or recipe.lr, seed=a.seed)
     train(recipe, a.data, a.out, a.device, a.workers, a.minutes, a.init)
 

@@ -8,14 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from segwidget.training import pretrain
+from segwidget.training import pretrain, recipe
 from segwidget.training.data import RandomCrops, load_sets
 from segwidget.training.pretrain import (
-    PHASES,
-    SECOND,
-    THIRD,
-    Phase,
-    Recipe,
     Trainer,
     attention,
     mean_where,
@@ -23,6 +18,7 @@ from segwidget.training.pretrain import (
     top_mask,
     train,
 )
+from segwidget.training.recipe import PHASES, RECIPES, SECOND, THIRD, Phase, Recipe
 
 SIZE = 64
 TINY = (
@@ -33,7 +29,7 @@ TINY = (
 
 @pytest.fixture
 def tiny(monkeypatch):
-    monkeypatch.setattr(pretrain, "PHASES", TINY)
+    monkeypatch.setattr(recipe, "PHASES", TINY)
 
 
 @pytest.fixture
@@ -139,6 +135,11 @@ def test_the_command_trains_stops_and_resumes(shards, tmp_path, tiny, monkeypatc
     weights = torch.load(tmp_path / "state.pt", weights_only=True)
     assert weights["step"] == 4
     assert "resumed at step 4" in command()  # and there is nothing left to do
+    command("--recipe", "second")
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    runs = [line["recipe"]["mask_loss"] for line in lines if "recipe" in line]
+    assert len(runs) == 4
+    assert lines[-1]["recipe"]["lr"] == RECIPES["second"].lr
 
 
 def test_the_log_grows_every_twenty_steps(shards, tmp_path, monkeypatch):
