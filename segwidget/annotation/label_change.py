@@ -99,7 +99,8 @@ def _followed(
 
 def _fitting(labels: Sequence[Label]) -> tuple[Label, ...]:
     """Labels of two sets as one: a hotkey is the first one's, and a parent is one of them."""
-    names, taken = {label.name for label in labels}, set()
+    names = {label.name for label in labels}
+    taken: set[str] = set()
     made = []
     for label in labels:
         hotkey = "" if label.hotkey in taken else label.hotkey
