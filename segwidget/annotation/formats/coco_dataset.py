@@ -2,12 +2,15 @@
 
 A COCO polygon has no holes, so that in the polygon form they are joined to the outline by a cut of
 no width (a keyhole), which every even-odd rasterizer fills rightly.
+
+A large file is read row by row, so that its size is no matter of memory.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,10 +26,14 @@ from segwidget.annotation.formats.coco import (
     rows_of,
     to_coco,
 )
+from segwidget.annotation.formats.json_rows import rows_in
+from segwidget.annotation.formats.raster import watched
 from segwidget.annotation.formats.registry import Format, Imported
 from segwidget.annotation.labels import LabelSet
 from segwidget.annotation.polygons import joined, polygons_of
 from segwidget.errors import FormatError, SegwidgetError
+
+MAX_AT_ONCE = 64 * 2**20  # bytes; parsed as a whole, they take ten times as much memory
 
 
 def to_coco_dataset(records: Iterable[Annotations], *, polygons: bool = False) -> dict[str, Any]:
@@ -72,11 +79,53 @@ def from_coco_dataset(data: Any) -> Imported:
     if not isinstance(data, Mapping):
         raise FormatError(f"The file holds a {type(data).__name__}; expected COCO's object.")
     rows = {key: rows_of(data, key) for key in ("images", "categories", "annotations")}
-    labels = labels_of(rows["categories"])
+    return _imported(rows["images"], rows["categories"], rows["annotations"])
+
+
+def read_large(path: Path) -> Imported:
+    """Read a COCO file of any size, row by row; what holds no more is told, the rest is read.
+
+    It is read twice, since images and categories may stand after the annotations. In memory are its
+    images and masks, as run lengths; of its text there is never more than a window.
+
+    Raises:
+        StoreError: it cannot be read.
+        FormatError: it has no images or categories.
+    """
+    found: dict[str, list[Any]] = {"images": [], "categories": []}
+    broken: list[str] = []
+    try:
+        for key, row in rows_in(path):
+            if key in found:
+                found[key].append(row)
+    except FormatError as error:
+        broken.append(f"{error} What stands before that was read.")
+
+    def annotations() -> Iterator[Any]:
+        with suppress(FormatError):  # told above
+            yield from (row for key, row in rows_in(path) if key == "annotations")
+
+    for key, listed in found.items():
+        if not listed:
+            raise FormatError(
+                f"It has no {key}; expected COCO's format for instances. {' '.join(broken)}".strip()
+            )
+    rows = {key: rows_of(found, key) for key in found}
+    read = _imported(rows["images"], rows["categories"], watched(annotations(), "COCO"))
+    read.problems[:0] = broken
+    return read
+
+
+def _imported(
+    images: Iterable[Mapping[str, Any]],
+    categories: list[Mapping[str, Any]],
+    annotations: Iterable[Any],
+) -> Imported:
+    labels = labels_of(categories)
     problems: list[str] = []
     infos: dict[Any, ImageInfo] = {}
     names: set[str] = set()
-    for index, row in enumerate(rows["images"]):
+    for index, row in enumerate(images):
         where = f"images[{index}]"
         try:
             number = key_of(row, "id", where)
@@ -94,9 +143,11 @@ def from_coco_dataset(data: Any) -> Imported:
     items: dict[Any, list[Annotation]] = {number: [] for number in infos}
     seen: set[Any] = set()
     ids: dict[Any, set[str]] = {number: set() for number in infos}
-    for index, row in enumerate(rows["annotations"]):
+    for index, row in enumerate(annotations):
         where = f"annotations[{index}]"
         try:
+            if not isinstance(row, Mapping):
+                raise FormatError(f"{where} is a {type(row).__name__}; expected an object.")
             image = key_of(row, "image_id", where)
             if image not in infos:
                 raise FormatError(f"{where}.image_id is {image!r}, and no image has this id.")
@@ -135,6 +186,8 @@ def _write(
 def _read(path: Path, *, sizes: Any = None) -> Imported:
     del sizes
     try:
+        if path.is_file() and path.stat().st_size > MAX_AT_ONCE:
+            return read_large(path)
         return from_coco_dataset(read_json(path))
     except FormatError as error:
         raise FormatError(f"{path.name!r}: {error}") from error
