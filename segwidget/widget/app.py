@@ -17,6 +17,7 @@ from segwidget.media.image import Image
 from segwidget.widget.ahead import Ahead
 from segwidget.widget.app_panels import Panels
 from segwidget.widget.app_parts import Controls, close_all
+from segwidget.widget.app_walk import Walk
 from segwidget.widget.desk import Desk
 from segwidget.widget.download import Download
 from segwidget.widget.facts import DONE, Facts, Filters, in_order
@@ -78,12 +79,11 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         self._guard = threading.RLock()  # never held while a Segmenter is asked for anything
         self._key: str | None = None
         self._wanted = "", ""  # an image, and which of its masks is selected when it is shown
-        self._direction, self._in_a_row, self._turned = 1, 0, False
+        self._walk = Walk()
         self._closed = self.shown = False
         self._ahead_count = ahead
         self._order = tuple(order)
         self._facts = Facts(self._store, in_order(project.keys, self._order))
-        self._passing: tuple[str, ...] = ()
         self._images = OpenedImages(self._open_image)
         self._thumbnails = Thumbnails(self._open_image)
         options = {
@@ -154,7 +154,7 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
     @property
     def keys_shown(self) -> tuple[str, ...]:
         """The keys of the images that pass the filters, in order."""
-        return self._passing
+        return self._walk.passing
 
     def open(self, key: str | int | None = None, *, mask: str = "") -> None:
         """Open an image; it is shown soon.
@@ -172,7 +172,7 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
             super().open()
             return
         key = self._checked_key(key)
-        self._direction, self._in_a_row, self._turned = 1, 0, True
+        self._walk.jump()
         segmenter = self._desk.segmenter
         if mask and key == self._key and segmenter is not None:  # which nothing is taken from
             self._select(segmenter, mask)
@@ -302,30 +302,17 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         self._panels.review.look_at(None)
         self._desk.show(key)
 
-    def _neighbor(self, step: int, key: str | None = None) -> str | None:
-        """The image beside one, of those that pass; where it does not pass itself, too."""
-        key = self._key if key is None else key
-        if key in self._passing:
-            index = self._passing.index(key) + step
-            return self._passing[index] if 0 <= index < len(self._passing) else None
-        if key not in self._facts.keys:
-            return self._passing[0] if self._passing else None
-        order = {k: n for n, k in enumerate(self._facts.keys)}
-        here = order[key]
-        beyond = [k for k in self._passing if (order[k] - here) * step > 0]
-        return None if not beyond else beyond[0] if step > 0 else beyond[-1]
-
     def _step(self, step: int) -> None:
-        key = self._neighbor(step)
+        key = self._walk.beside(self._key, step)
         if key is not None:
-            self._direction, self._in_a_row, self._turned = step, 0, False
+            self._walk.turn(step)
             self._show(key)
 
     def _set_status(self, status: Status, seconds: float = 0.0) -> None:
         key = self._key
         if key is None:
             raise SegwidgetError("No image is open. Call open(key) with one of project.keys.")
-        following = self._neighbor(1)
+        following = self._walk.beside(key, 1)
         self._store.set_status(key, status, seconds=seconds)
         self._facts.set_status(key, status)
         if seconds:
@@ -333,7 +320,7 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         self._show_list()
         self._film.refresh(key)
         if status != "todo" and following is not None:
-            self._direction, self._in_a_row, self._turned = 1, 0, False
+            self._walk.turn(1)
             self._show(following)
         elif status != "todo":
             left = self._facts.numbers()["todo"]
@@ -345,7 +332,7 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         """An image is shown; on the desk's thread."""
         segmenter.observe(lambda _: self._on_annotations(segmenter, key), "annotations")
         segmenter.observe(lambda _: self._controls.show_labels(), "labels")
-        self._in_a_row = 0
+        self._walk.arrive()
         status = self._store.status(key)
         if status != self._facts.status(key):  # set by Python, or by another notebook
             self._facts.set_status(key, status)
@@ -355,12 +342,7 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         self._wanted = "", ""
         if mask and wanted == key:
             self._select(segmenter, mask)
-        near = [self._neighbor(self._direction)]
-        for _ in range(self._ahead_count - 1):
-            near.append(None if near[-1] is None else self._neighbor(self._direction, near[-1]))
-        if self._ahead_count:
-            back = self._neighbor(-self._direction)
-            self._ahead.want(k for k in (key, *near, back) if k is not None)
+        self._ahead.want(self._walk.coming(key, self._ahead_count))
 
     def _select(self, segmenter: Segmenter, mask: str) -> None:
         """Have pages select a mask."""
@@ -373,16 +355,14 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
 
     def _on_failed(self, key: str, error: Exception) -> None:
         """An image cannot be shown; on the desk's thread. Whoever goes through all goes on."""
-        skip = None if self._turned else self._neighbor(self._direction, key or None)
-        self._in_a_row += 1
+        skip = self._walk.after_failure(key or self._key)
         reason = str(error) or type(error).__name__
-        if skip is None or self._in_a_row > len(self._facts.keys):
-            self.tell(f"{key} cannot be opened: {reason}")
-            self._film.refresh(key)
-            return
-        many = f" ({self._in_a_row} in a row)" if self._in_a_row > 1 else ""
-        self.tell(f"Skipped {key}{many}: {reason}")
         self._film.refresh(key)
+        if skip is None:
+            self.tell(f"{key} cannot be opened: {reason}")
+            return
+        row = self._walk.failures
+        self.tell(f"Skipped {key}{f' ({row} in a row)' if row > 1 else ''}: {reason}")
         self._show(skip)
 
     def _on_annotations(self, segmenter: Segmenter, key: str) -> None:
@@ -405,15 +385,16 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
 
     def _show_list(self) -> None:
         """Show the images that pass the filters."""
-        self._passing = self._facts.passing(self.filters)
+        self._walk.over(self._facts.keys, self._facts.passing(self.filters))
         self._controls.show_labels()
         self._controls.show_progress(self._facts)
         self._show_position()
 
     def _show_position(self) -> None:
-        self._film.show(self._passing, self._key)
+        walk, key = self._walk, self._key
+        self._film.show(walk.passing, key)
         self._controls.show_position(
-            self._key, self._passing, self._neighbor(-1), self._neighbor(1), self._facts
+            key, walk.passing, walk.beside(key, -1), walk.beside(key, 1), self._facts
         )
 
     def _describe(self, key: str) -> dict[str, Any]:
