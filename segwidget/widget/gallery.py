@@ -2,51 +2,31 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import ipycanvas
 import ipywidgets
-from ipycanvas.canvas import _CANVAS_MANAGER
-from PIL import ImageColor
 
 from segwidget.errors import ClosedError, SegwidgetError, SettingError
 from segwidget.media.image import Image
 from segwidget.widget.app_parts import button, close_all, label, row, style_sheet
 from segwidget.widget.facts import Fact, Facts
-from segwidget.widget.gallery_crops import Crops
 from segwidget.widget.gallery_order import (
-    CAPTION,
-    COLUMNS,
-    GAP,
     GROUPS,
-    HEIGHT,
-    RATIO,
     SORTS,
     VIEWS,
-    WIDTH,
     Item,
-    Place,
     arranged,
     arranged_masks,
-    fitted,
-    laid_out,
     passing,
-    shortened,
 )
-from segwidget.widget.thumbnails import Thumbnails, jpeg, overlaid
+from segwidget.widget.gallery_sheet import Sheet
 from segwidget.widget.worker import Worker
 
 if TYPE_CHECKING:
     from segwidget.annotation.project import BaseProject
 
 PAGE = 24  # thumbnails
-
-GRAY = "#5f6b7a"  # of a group that has no color of its own
-
-_DRAWING = threading.Lock()  # all canvases of a kernel send their commands through one manager
 
 
 class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
@@ -81,18 +61,15 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         if type(page_size) is not int or not 1 <= page_size <= 200:
             raise SettingError(f"page_size is {page_size!r}; expected 1 to 200 thumbnails.")
         self.project, self._on_open, self.page_size = project, on_open, page_size
-        self._thumbnails = Thumbnails(self._open_image)
-        self._crops = Crops(self._open_image, (RATIO * WIDTH, RATIO * (HEIGHT - CAPTION)))
         self._facts = Facts(project.store, project.keys)
+        self._sheet = Sheet(
+            project.store, self._open_image, lambda key: self._facts.known(key), page_size
+        )
         self.clicked: Item | None = None
         self._items: tuple[Item, ...] = ()
         self._page, self._turn, self._closed = 0, 0, False
-        self._places: tuple[tuple[Place, Item], ...] = ()
         self._worker = Worker(lambda error: self.tell(str(error)))
-        self._pictures = [ipywidgets.Image(format="jpeg") for _ in range(page_size)]
-        if _CANVAS_MANAGER.comm is None:  # as Widget.close_all() leaves it, for all canvases
-            _CANVAS_MANAGER.open()
-        self._canvas = ipycanvas.Canvas(width=8, height=8)
+        self._canvas = self._sheet.canvas
         self._canvas.on_mouse_down(self._on_click)
         self._canvas.on_client_ready(self._draw_soon)
         self._show = ipywidgets.Dropdown(options=VIEWS, description="Show")
@@ -238,10 +215,9 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
             return
         self._closed = True
         self._facts.close()
-        self._thumbnails.close()
         self._worker.close()
         close_all(self.children[:4])
-        close_all(self._pictures)
+        self._sheet.close()
         layout = self.layout
         super().close()
         layout.close()
@@ -294,128 +270,15 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         self._worker.submit(lambda: self._draw(turn))
 
     def _draw(self, turn: int) -> None:
-        """Draw a page, on the thread: first all places, then one picture after the other."""
-        items = self._on_page()
-        places, headers, height = laid_out(items)
-        canvas, colors = self._canvas, {n.name: n.color for n in self.project.store.labels}
-        width = COLUMNS * (WIDTH + GAP) - GAP
-        with _drawing(canvas):
-            canvas.width, canvas.height = width * RATIO, height * RATIO
-            canvas.layout.width, canvas.layout.max_width = f"{width}px", "100%"
-            canvas.clear()
-            for place, text in headers:
-                _chip(canvas, place, text, colors.get(text, GRAY))
-            canvas.fill_style = "rgba(128,128,128,0.16)"
-            for place in places:
-                canvas.fill_rect(*_scaled(place))
-        self._places = tuple(zip(places, items, strict=True))
-        cells = list(zip(places, items, self._pictures, strict=False))
-        first = {item.key: -n for n, item in reversed(list(enumerate(items)))}
-        # Masks of one image after the other, so that each image is opened once for a page.
-        for place, item, picture in sorted(cells, key=lambda cell: -first[cell[1].key]):
-            if turn != self._turn or self._closed:
-                return
-            if item.mask:
-                self._draw_mask(place, item, picture, colors)
-            else:
-                self._draw_item(place, item, picture, colors)
-
-    def _draw_item(
-        self, place: Place, item: Item, picture: ipywidgets.Image, colors: Mapping[str, str]
-    ) -> None:
-        made = self._thumbnails.make(item.key)
-        fact = self._facts.known(item.key) or Fact()
-        masks = [m for m in fact.masks if item.label in ("", m.label)]
-        if isinstance(made, SegwidgetError):
-            with _drawing(self._canvas):
-                self._caption(place, item.key, "cannot be opened")
-            return
-        if masks:
-            shown = self.project.store.annotations(item.key)
-            made = overlaid(made, [a for a in shown if item.label in ("", a.label)], colors)
-        picture.value = jpeg(made)
-        scores = [m.score for m in masks if m.score is not None]
-        note = " · ".join([f"{len(masks)}", *(f"{min(scores):.2f}" for _ in scores[:1])])
-        with _drawing(self._canvas):
-            self._canvas.draw_image(picture, *_scaled(fitted(made.shape, place)))
-            self._caption(place, item.key, note if masks else "")
-
-    def _draw_mask(
-        self, place: Place, item: Item, picture: ipywidgets.Image, colors: Mapping[str, str]
-    ) -> None:
-        """Draw a crop, above its caption."""
-        found = [a for a in self.project.store.annotations(item.key) if a.id == item.mask]
-        color = colors.get(item.label, GRAY)
-        try:
-            made = self._crops.make(item.key, found[0], color) if found else None
-        except (SegwidgetError, OSError, ValueError):
-            made = None
-        if made is None:
-            with _drawing(self._canvas):
-                self._caption(place, item.label, "cannot be opened" if found else "gone", color)
-            return
-        picture.value = made.data
-        room = place._replace(height=place.height - CAPTION)
-        score = found[0].predicted_iou
-        with _drawing(self._canvas):
-            self._canvas.draw_image(picture, *_scaled(fitted(made.shape, room)))
-            self._caption(place, item.label, "" if score is None else f"{score:.2f}", color)
-
-    def _caption(self, place: Place, text: str, note: str, color: str = "") -> None:
-        canvas, room = self._canvas, CAPTION
-        canvas.fill_style = "rgb(30,33,38)" if color else "rgba(0,0,0,0.6)"
-        strip = Place(place.x, place.y + place.height - room, place.width, room)
-        canvas.fill_rect(*_scaled(strip))
-        canvas.fill_style = "#fff"
-        canvas.font = f"{11 * RATIO}px system-ui, sans-serif"
-        canvas.text_baseline = "middle"
-        y = (strip.y + room / 2 + 0.5) * RATIO
-        letters = int((place.width - 16) / 6.2) - len(note)
-        canvas.text_align = "left"
-        left = strip.x + 6
-        if color:  # a mask's label
-            canvas.fill_style = color
-            canvas.fill_rect(*_scaled(Place(left, strip.y + 5, 9, 9)))
-            canvas.fill_style = "#fff"
-            left, letters = left + 14, letters - 2
-        canvas.fill_text(shortened(text, letters), left * RATIO, y)
-        canvas.text_align = "right"
-        canvas.fill_text(note, (strip.x + strip.width - 6) * RATIO, y)
+        """Draw a page, on the thread, until another one is asked for."""
+        colors = {label.name: label.color for label in self.project.store.labels}
+        self._sheet.draw(self._on_page(), colors, lambda: turn == self._turn and not self._closed)
 
     def _on_click(self, x: float, y: float) -> None:
-        for place, item in self._places:
-            if place.holds(x / RATIO, y / RATIO):
-                try:
-                    self.clicked = item
-                    self.open(item.key, item.mask)
-                except (SegwidgetError, ClosedError) as error:
-                    self.tell(str(error))
-                return
-
-
-@contextmanager
-def _drawing(canvas: ipycanvas.Canvas) -> Iterator[None]:
-    """What is drawn within is sent at once, and also to a page that was loaded since."""
-    with _DRAWING, ipycanvas.hold_canvas():
-        # The manager tells pages which canvas it draws on only when that changes; a page that was
-        # loaded since does not know, and would draw nothing.
-        canvas._canvas_manager._current_canvas = None
-        yield
-
-
-def _scaled(place: Place) -> tuple[float, float, float, float]:
-    x, y, width, height = (RATIO * v for v in place)
-    return x, y, width, height
-
-
-def _chip(canvas: ipycanvas.Canvas, place: Place, text: str, color: str) -> None:
-    """A group's name on its own color, so that it is read on any background."""
-    text = shortened(text, 60)
-    r, g, b = ImageColor.getrgb(color)[:3]
-    width = 20 + 7.4 * len(text)
-    canvas.fill_style = color
-    canvas.fill_rect(*_scaled(place._replace(width=width, height=24)))
-    canvas.fill_style = "#fff" if 0.299 * r + 0.587 * g + 0.114 * b < 150 else "#111"
-    canvas.font = f"600 {12.5 * RATIO}px system-ui, sans-serif"
-    canvas.text_align, canvas.text_baseline = "left", "middle"
-    canvas.fill_text(text, (place.x + 10) * RATIO, (place.y + 12.5) * RATIO, (width - 16) * RATIO)
+        item = self._sheet.at(x, y)
+        if item is not None:
+            try:
+                self.clicked = item
+                self.open(item.key, item.mask)
+            except (SegwidgetError, ClosedError) as error:
+                self.tell(str(error))

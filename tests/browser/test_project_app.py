@@ -180,7 +180,7 @@ def test_a_click_in_the_gallery_opens_the_image(open_notebook: OpenNotebook, dar
     look(stage, dark, "gallery")
     box = canvas.bounding_box()
     assert box is not None
-    third = stage.kernel.eval("[*gallery._places[2][0]]")
+    third = stage.kernel.eval("[*gallery._sheet.places[2][0]]")
     ratio = box["width"] / stage.kernel.eval("gallery._canvas.width / 2")
     x, y, width, height = (ratio * v for v in third)
     canvas.click(position={"x": x + width / 2, "y": y + height / 2})
@@ -235,7 +235,7 @@ def test_a_click_on_a_mask_opens_its_image_and_selects_it(
     box = canvas.bounding_box()
     assert box is not None
     at = "[i.mask for i in gallery.items].index('coffee.png 180')"
-    place = stage.kernel.eval(f"[*gallery._places[{at}][0]]")
+    place = stage.kernel.eval(f"[*gallery._sheet.places[{at}][0]]")
     ratio = box["width"] / stage.kernel.eval("gallery._canvas.width / 2")
     x, y, width, height = (ratio * v for v in place)
     canvas.click(position={"x": x + width / 2, "y": y + height / 2})

@@ -258,7 +258,7 @@ def gallery(pictures):
 
 
 def middle(gallery, n):
-    place, _ = gallery._places[n]
+    place, _ = gallery._sheet.places[n]
     return (place.x + WIDTH / 2) * RATIO, (place.y + HEIGHT / 2) * RATIO
 
 
@@ -274,11 +274,16 @@ def test_pages(gallery):
 
 
 def test_only_what_is_on_the_page_is_opened(gallery):
-    assert {n for n in range(7) if gallery._thumbnails.get(f"{n}.png") is not None} == {0, 1, 2, 3}
+    assert {n for n in range(7) if gallery._sheet._thumbnails.get(f"{n}.png") is not None} == {
+        0,
+        1,
+        2,
+        3,
+    }
     gallery.turn_to(1)
     assert gallery._worker.wait(PATIENCE)
     assert "no picture" not in gallery._message.value
-    assert isinstance(gallery._thumbnails.get("6.png"), Exception)
+    assert isinstance(gallery._sheet._thumbnails.get("6.png"), Exception)
 
 
 def test_arranged_from_python(gallery):
@@ -358,11 +363,13 @@ def test_a_click_on_a_mask_selects_it_in_the_app(gallery, pictures):
 
 def test_a_mask_that_is_gone_and_an_image_that_is(gallery, pictures, monkeypatch):
     told = []
-    monkeypatch.setattr(gallery, "_caption", lambda place, text, note, color="": told.append(note))
+    monkeypatch.setattr(
+        gallery._sheet, "_caption", lambda place, text, note, color="": told.append(note)
+    )
     gallery.arrange(show="masks", sort="score")
     pictures.store.commit("0.png", [])
-    monkeypatch.setattr(gallery._crops, "_opener", lambda key: pictures["6.png"].image)
-    gallery._crops._kept.clear()
+    monkeypatch.setattr(gallery._sheet._crops, "_opener", lambda key: pictures["6.png"].image)
+    gallery._sheet._crops._kept.clear()
     gallery.turn_to(0)
     assert gallery.wait(PATIENCE)
     assert told[-3:] == ["gone", "cannot be opened", "cannot be opened"]
