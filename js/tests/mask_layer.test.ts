@@ -12,8 +12,10 @@ const masks: Masked[] = Array.from({ length: 300 }, (_, i) => ({
   rle: { size: [48, 64], counts: "" },
   box: [0, 0, 64, 48],
 }));
-/** Shapes that need no decoding: 100 corners each, so that many masks are too many for a frame. */
-const shapes = { isReady: () => true, shape: () => ({ path: {}, corners: 100 }) } as unknown as MaskShapes;
+/** Corners of each mask; with 100, so many masks are too many for a frame. */
+let corners = 100;
+/** Shapes that need no decoding. */
+const shapes = { isReady: () => true, shape: () => ({ path: {}, corners }) } as unknown as MaskShapes;
 
 /** Counts masks that are drawn, and pictures of masks that are shown, with their widths. */
 function pen() {
@@ -32,6 +34,7 @@ let pictures: { canvas: HTMLCanvasElement; context: ReturnType<typeof pen> }[];
 
 beforeEach(() => {
   vi.useFakeTimers();
+  corners = 100;
   pictures = [];
   vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockImplementation(function (this: HTMLCanvasElement) {
     let made = pictures.find(({ canvas }) => canvas === this);
@@ -88,6 +91,12 @@ test("a picture grows slice by slice, and is only shown after that", () => {
   expect(drawn.reduce((sum, n) => sum + n)).toBe(masks.length);
   vi.advanceTimersByTime(REST);
   expect(it.settle().every((n) => n === 0)).toBe(true);
+});
+
+test("many masks are too many for a frame, however simple they are", () => {
+  corners = 4;
+  const it = stage();
+  expect(Math.max(...it.settle())).toBeLessThanOrEqual(60);
 });
 
 test("while the view moves no mask is drawn; when it rests, all are drawn anew", () => {

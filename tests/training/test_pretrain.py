@@ -151,7 +151,7 @@ def test_the_log_grows_every_twenty_steps(shards, tmp_path, monkeypatch):
         return {"point": 0.5}
 
     monkeypatch.setattr(Trainer, "train_step", fake_step)
-    monkeypatch.setattr(pretrain, "PHASES", (Phase(1.0, SIZE, 2, 2, (0.6, 1.0), (1.0, 0.0, 0.0)),))
+    monkeypatch.setattr(recipe, "PHASES", (Phase(1.0, SIZE, 2, 2, (0.6, 1.0), (1.0, 0.0, 0.0)),))
     train(Recipe(steps=45), shards, tmp_path, "cpu", 1, 5)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line.get("step") for line in lines] == [None, 20, 40]

@@ -6,8 +6,8 @@ import { drawMask, onStage, type Frame, type MaskStyle } from "./layers";
 import type { Masked, MaskShapes } from "./shapes";
 import { toStage, type Viewport } from "./viewport";
 
-/** So many corners may be drawn in every frame. */
-const CORNERS_PER_FRAME = 6_000;
+/** So many corners, and so many masks however simple they are, may be drawn in every frame. */
+const PER_FRAME = { masks: 250, corners: 6_000 };
 /** So many masks of a picture, and corners of them, are drawn in a frame. */
 const SLICE = { masks: 60, corners: 3_000 };
 /** Masks that the old picture lacks are drawn on top of it, if they are so few. */
@@ -74,7 +74,7 @@ export class MaskLayer {
     const draw = (target: Frame, mask: M): void => {
       if (inSight(mask, target)) drawMask(target, this.shapes.shape(mask, image), styleOf(mask));
     };
-    if (corners <= CORNERS_PER_FRAME) {
+    if (corners <= PER_FRAME.corners && ready.length <= PER_FRAME.masks) {
       this.dispose();
       for (const mask of ready) draw(frame, mask);
       return;

@@ -34,7 +34,7 @@ PUBLISHED = Thresholds(0.88, 0.95, 1.0)
 #: By the family in a network's ``variant``; those that are not here take the published ones.
 RECOMMENDED = {
     # Its logits are softer and its predicted IoUs lower than SAM's.
-    "compact": Thresholds(0.5, 0.5, 0.5),
+    "compact": Thresholds(0.55, 0.6, 1.0),
     "sam2": Thresholds(0.8, 0.95, 1.0),  # as published for SAM 2
 }
 
