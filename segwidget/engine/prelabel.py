@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from segwidget.engine.interrupts import interrupts_wait
 from segwidget.engine.prelabel_boxes import DetectedBoxes, read_boxes
 from segwidget.engine.prelabel_folder import OutputFolder, read_manifest, read_prelabels
 from segwidget.engine.prelabel_job import Job
@@ -172,8 +173,9 @@ def prelabel(
                 records = run_local(job, folder.path, shards, count, progress.begin)
             with closing(records):  # ends the workers before the folder is tidied
                 for record in records:
-                    if folder.commit(record):
-                        progress.commit(record)
+                    with interrupts_wait():  # so that the last report tells all that is written
+                        if folder.commit(record):
+                            progress.commit(record)
     return progress.report
 
 

@@ -137,35 +137,50 @@ def kill(worker: Worker) -> None:
         worker.evaluate("() => { setTimeout(() => { throw new Error('killed by the test'); }); }")
 
 
+def ask_page(
+    stage: Stage, asked: list[tuple[list[dict[str, Any]], list[int]]]
+) -> tuple[list[dict[str, Any]], NDArray[np.float32]]:
+    """The page's answers and their logits, `(N, 4, h, w)` in the order of their tokens."""
+    answers = stage.root.evaluate(ASK_PAGE, asked)
+    assert {answer["by"] for answer in answers} == {"page"}
+    logits = [
+        np.frombuffer(base64.b64decode(answer["logits"]), "<f4").reshape(answer["shape"])
+        for answer in answers
+    ]
+    return answers, by_token(np.stack(logits), tokens_of(answers))
+
+
+def tokens_of(answers: list[dict[str, Any]]) -> NDArray[np.int64]:
+    """`(N, 4)` as they are ranked."""
+    return np.array([answer["tokens"] for answer in answers])
+
+
+def ask_kernel(
+    stage: Stage, asked: list[tuple[list[dict[str, Any]], list[int]]], path: Path
+) -> dict[str, NDArray[Any]]:
+    """The kernel's answers, by way of a file: each `(N, 4, ...)` as they are ranked."""
+    stage.kernel.run(ASK_KERNEL.format(questions=json.dumps(asked), path=str(path)))
+    return dict(np.load(path))
+
+
 @pytest.mark.slow
 def test_page_and_kernel_agree(open_notebook: OpenNotebook, tmp_path: Path) -> None:
     stage = open_ready(open_notebook)
     asked = questions()
     assert len(asked) == 200
-    answers = stage.root.evaluate(ASK_PAGE, asked)
-    assert {answer["by"] for answer in answers} == {"page"}
-    tokens = np.array([answer["tokens"] for answer in answers])
-    logits = np.stack(
-        [
-            np.frombuffer(base64.b64decode(answer["logits"]), "<f4").reshape(answer["shape"])
-            for answer in answers
-        ]
-    )
-
-    path = tmp_path / "kernel.npz"
-    stage.kernel.run(ASK_KERNEL.format(questions=json.dumps(asked), path=str(path)))
-    kernel = np.load(path)
+    answers, mine = ask_page(stage, asked)
+    kernel = ask_kernel(stage, asked, tmp_path / "kernel.npz")
     frame = Frame(
         *stage.kernel.eval(
             "[f.width, f.height, f.input_size, f.logits_size, f.two_steps, f.squash]"
         )
     )
     assert (frame.width, frame.height) == (W, H)
-    assert kernel["logits"].shape == logits.shape
+    assert kernel["logits"].shape == mine.shape
     # Nearly equal scores may be ranked the other way round; which token is which is certain.
+    tokens = tokens_of(answers)
     assert (tokens[:, 0] == kernel["tokens"][:, 0]).mean() >= 0.97
 
-    mine = by_token(logits, tokens)
     theirs = by_token(kernel["logits"], kernel["tokens"])
     overlap = np.array([ious(frame, a, b) for a, b in zip(mine, theirs, strict=True)])
     assert overlap.shape == (200, 4)

@@ -5,8 +5,6 @@ The weights are random: what is compared is the graph that the page runs, not it
 
 from __future__ import annotations
 
-import base64
-import json
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,14 @@ from safetensors.torch import save_file
 
 from segwidget.sam.build import BUILDERS
 from tests.browser.conftest import OpenNotebook
-from tests.browser.test_decode import ASK_KERNEL, ASK_PAGE, by_token, open_ready, questions
+from tests.browser.test_decode import (
+    ask_kernel,
+    ask_page,
+    by_token,
+    open_ready,
+    questions,
+    tokens_of,
+)
 
 CELL = """
 from skimage import data
@@ -36,26 +41,12 @@ def test_page_and_kernel_agree_on_the_decoder_of_sam(
     stage = open_ready(open_notebook, cells=[CELL.format(path=str(path))])
 
     asked = questions()[::20]  # points, boxes, and dialogues
-    answers = stage.root.evaluate(ASK_PAGE, asked)
-    assert {answer["by"] for answer in answers} == {"page"}
-    page = np.stack(
-        [
-            np.frombuffer(base64.b64decode(answer["logits"]), "<f4").reshape(answer["shape"])
-            for answer in answers
-        ]
-    )
-    kept = tmp_path / "kernel.npz"
-    stage.kernel.run(ASK_KERNEL.format(questions=json.dumps(asked), path=str(kept)))
-    kernel = np.load(kept)
-    assert kernel["logits"].shape == page.shape
-
-    mine = by_token(page, np.array([answer["tokens"] for answer in answers]))
+    answers, mine = ask_page(stage, asked)
+    kernel = ask_kernel(stage, asked, tmp_path / "kernel.npz")
     theirs = by_token(kernel["logits"], kernel["tokens"])
+    assert theirs.shape == mine.shape
     assert theirs.std() > 1e-3  # not all the same
     assert np.abs(mine - theirs).max() <= 0.02 * theirs.std()
-    scores = by_token(
-        np.array([answer["iou"] for answer in answers]),
-        np.array([answer["tokens"] for answer in answers]),
-    )
+    scores = by_token(np.array([answer["iou"] for answer in answers]), tokens_of(answers))
     assert np.abs(scores - by_token(kernel["iou"], kernel["tokens"])).max() <= 0.005
     assert stage.lab.errors == []
