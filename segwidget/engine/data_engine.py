@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from segwidget.engine import adopt, automatic, sample, semi
@@ -343,12 +342,7 @@ class DataEngine:
     def __enter__(self) -> DataEngine:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

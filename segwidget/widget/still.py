@@ -31,7 +31,7 @@ from segwidget.widget.snapshot import SnapshotWidget
 REST = 2.0
 
 _PNG = "image/png"
-#: Names the rule's element; ``js/src/host/still.ts`` knows it, too.
+#: The class of the rule's element, by which the rule finds its place.
 RULE = "segwidget-until-live"
 _ROW = f".jp-OutputArea-child:has(style.{RULE})"
 _RULE = (

@@ -1,6 +1,7 @@
 // The finer pixels of a large image: which tiles are in sight, asked for, decoded, and drawn over the preview.
 import { effect, signal, type ReadonlySignal } from "@preact/signals";
 import { bytesOf } from "../codecs/bytes";
+import { sendIfOpen } from "../host/host";
 import type { Delivery, ImageTrait, TilesTrait } from "../host/traits";
 import type { Store } from "../state/store";
 import type { Size, Viewport } from "./viewport";
@@ -132,11 +133,7 @@ export function createTiles(store: Store): Tiles {
       if (asked.size >= IN_FLIGHT) return;
       const key = keyOf(place);
       if (asked.has(key) || refused.has(key)) continue;
-      try {
-        host.send({ op: "tile", ...place });
-      } catch {
-        return; // the connection is closed: the preview stays
-      }
+      if (!sendIfOpen(host, { op: "tile", ...place })) return; // the preview stays
       asked.set(key, now);
     }
   };

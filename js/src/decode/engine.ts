@@ -1,7 +1,7 @@
 // Answers prompts in this page: brings what is needed, keeps one question under way and the newest of
 // those that wait, and says when it cannot, so that the kernel serves.
 import { effect, signal, untracked, type ReadonlySignal } from "@preact/signals";
-import type { Host } from "../host/host";
+import { sendIfOpen, type Host } from "../host/host";
 import type { CandidatesTrait, DecoderTrait, PartTrait, PointPrompt, Prompt } from "../host/traits";
 import type { Store } from "../state/store";
 import { Dialogue } from "./dialogue";
@@ -181,11 +181,7 @@ export function createEngine(store: Store, host: Host, browser: Browser = thisBr
   const askForParts = async (): Promise<void> => {
     await (painted ??= browser.idle());
     if (disposed || store.decoder.peek() || !(await browser.supported()) || disposed) return;
-    try {
-      host.send({ op: "decoder" });
-    } catch {
-      // the connection is closed: nobody is there who could answer
-    }
+    sendIfOpen(host, { op: "decoder" });
   };
   const stopAsking = effect(() => {
     if (asked || host.standalone || host.connected?.value === false) return;

@@ -20,3 +20,13 @@ export interface Host {
   /** Where parts come from without a kernel: their bytes, as `PartTrait.encoding` says. */
   part?(key: string): Promise<ArrayBuffer>;
 }
+
+/** Sends what is of no use without a kernel; whether it was sent, which it is not where the connection is closed. */
+export function sendIfOpen(host: Host, intent: Intent): boolean {
+  try {
+    host.send(intent);
+    return true;
+  } catch {
+    return false;
+  }
+}

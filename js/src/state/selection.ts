@@ -1,5 +1,6 @@
 // Selects what the kernel asks for: a click in a gallery, say, opens an image with one of its masks.
 import { effect, untracked } from "@preact/signals";
+import { sendIfOpen } from "../host/host";
 import type { Actions } from "./actions";
 import type { Store } from "./store";
 
@@ -10,11 +11,7 @@ export function followSelection(store: Store, actions: Actions): () => void {
     if (!id || !store.annotations.value.some((a) => a.id === id)) return;
     untracked(() => {
       actions.edit.select(id);
-      try {
-        store.host.send({ op: "selected", id });
-      } catch {
-        // the connection is closed: nobody is there who would select it again
-      }
+      sendIfOpen(store.host, { op: "selected", id });
     });
   });
 }
