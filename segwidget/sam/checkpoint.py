@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from segwidget.errors import CheckpointError
 from segwidget.sam.build import BUILDERS
 from segwidget.sam.compact_encoder import CompactEncoder
+from segwidget.sam.eight_bit import SCALE, packed, unpacked
 from segwidget.sam.hashing import file_sha256
 from segwidget.sam.sam import Sam
 from segwidget.sam.tiny_vit import TinyViT
@@ -68,24 +69,31 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     return Checkpoint(sam, architecture, file_sha256(path))
 
 
-def save_checkpoint(sam: Sam, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write the weights as float16 safetensors.
+def save_checkpoint(
+    sam: Sam,
+    path: str | Path,
+    metadata: Mapping[str, str] | None = None,
+    eight_bit: Iterable[str] = (),
+) -> None:
+    """Write the weights as safetensors, in float16 and 8-bit integers.
 
     Args:
         sam: the network, not fused.
         path: the file to write.
         metadata: short texts that travel in the file's header.
+        eight_bit: starts of the names of weights to keep in 8 bits, for instance
+            ``["image_encoder."]``; see :mod:`~segwidget.sam.eight_bit`.
     """
-    half = {
-        k: (v.half() if v.is_floating_point() else v).contiguous()
-        for k, v in sam.state_dict().items()
+    small = {
+        k: (v.half() if v.is_floating_point() and not k.endswith(SCALE) else v).cpu().contiguous()
+        for k, v in packed(sam.state_dict(), eight_bit).items()
     }
-    save_file(half, Path(path), metadata=dict(metadata or {}))
+    save_file(small, Path(path), metadata=dict(metadata or {}))
     Path(path).chmod(0o644)  # safetensors writes for the owner alone; a package is for all
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name.
+    """The tensors of a file by name; weights kept in 8 bits come back as float32.
 
     Raises:
         CheckpointError: the file is missing, damaged, unsafe, or holds something else.
@@ -116,7 +124,12 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{path.name} holds no table of tensors. Expected the state dict of a SAM network."
         )
-    return state
+    try:
+        return unpacked(state)
+    except ValueError as e:
+        raise CheckpointError(
+            f"{path.name} is damaged: {e}. Download it again, or use Predictor('embedded')."
+        ) from e
 
 
 def recognize(state: Mapping[str, Tensor], path: Path) -> str:

@@ -3,7 +3,7 @@
     python -m segwidget.training.pretrain --data shards/train --out runs/embedded
 
 Running the same command again resumes. With ``--init WEIGHTS`` a run goes on from finished weights,
-which is how later editions are made from earlier ones; what each run does is in
+which is how later editions are made from earlier, smaller ones; what each run does is in
 :mod:`~segwidget.training.recipe`.
 
 The published recipe ("Segment Anything", appendix A) at a thousandth of its size: a random point or
@@ -27,19 +27,20 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 
 from segwidget.sam.build import build_compact
+from segwidget.sam.checkpoint import read_state, save_checkpoint
 from segwidget.sam.prompt_encoder import FOREGROUND
 from segwidget.sam.sam import ImageFeatures, Sam
 from segwidget.training.clicks import append_click, corrective_click, first_prompt
 from segwidget.training.data import RandomCrops, Sample, load_sets
+from segwidget.training.grow import load_grown
 from segwidget.training.losses import MASK_LOSSES, decoder_loss, prototype_loss
 from segwidget.training.optimizers import MatrixOptimizer
-from segwidget.training.recipe import FIRST, RECIPES, Phase, Recipe
+from segwidget.training.recipe import RECIPES, Phase, Recipe
 
 # Steps of one size in a row where phases mix.
 BLOCK = 50
@@ -55,7 +56,7 @@ class Trainer:
         # A seventh faster, and what MatrixOptimizer asks for.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as untyped
         if init is not None:
-            self.model.load_state_dict(load_file(init))
+            load_grown(self.model, read_state(init))
         self.prototype = nn.ParameterDict(
             {"scale": nn.Parameter(torch.tensor(5.0)), "bias": nn.Parameter(torch.tensor(-2.0))}
         ).to(self.device)
@@ -179,13 +180,12 @@ class Trainer:
         part.replace(self.out / "state.pt")
 
     def export(self) -> Path:
-        """Write the averaged weights as float16 ``weights.safetensors``; where they lie."""
+        """Write the averaged weights as ``weights.safetensors``, as they ship; where they lie.
+
+        The encoder's are kept in 8 bits, which costs the masks nothing that was measurable.
+        """
         path = self.out / "weights.safetensors"
-        weights = {}
-        for name, t in self.average.state_dict().items():
-            small = t.half() if t.is_floating_point() else t
-            weights[name] = small.cpu().contiguous()
-        save_file(weights, path)
+        save_checkpoint(self.average, path, eight_bit=["image_encoder."])
         return path
 
     def resume(self) -> bool:
@@ -293,17 +293,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--init", type=Path, metavar="WEIGHTS", help="go on from finished weights")
     parser.add_argument(
-        "--recipe", choices=RECIPES, help="by default the first, or with --init the third"
+        "--recipe", choices=RECIPES, help="by default the first, or with --init the fourth"
     )
     parser.add_argument("--steps", type=int, help="in all; by default the recipe's")
     parser.add_argument("--lr", type=float, help="peak; by default the recipe's")
-    parser.add_argument("--seed", type=int, default=FIRST.seed)
+    parser.add_argument("--seed", type=int, help="by default the recipe's")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this long")
     a = parser.parse_args()
-    recipe = RECIPES[a.recipe or ("third" if a.init else "first")]
-    recipe = replace(recipe, steps=a.steps or recipe.steps, lr=a.lr or recipe.lr, seed=a.seed)
+    recipe = RECIPES[a.recipe or ("fourth" if a.init else "first")]
+    recipe = replace(
+        recipe,
+        steps=a.steps or recipe.steps,
+        lr=a.lr or recipe.lr,
+        seed=recipe.seed if a.seed is None else a.seed,
+    )
     train(recipe, a.data, a.out, a.device, a.workers, a.minutes, a.init)
 
 
