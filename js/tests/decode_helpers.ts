@@ -4,9 +4,8 @@ import type { WorkerLike } from "../src/decode/life";
 import type { Browser } from "../src/decode/runner";
 import type { Output, Question, Reply } from "../src/decode/wire";
 import type { Host } from "../src/host/host";
-import {
-  DEFAULT_TRAITS, type DecoderTrait, type Delivery, type Intent, type PartTrait, type Traits,
-} from "../src/host/traits";
+import type { Delivery, Intent } from "../src/host/intents";
+import { DEFAULT_TRAITS, type DecoderTrait, type PartTrait, type Traits } from "../src/host/traits";
 
 type Heard = (delivery: Delivery, buffers: readonly DataView[]) => void;
 type Asked = Extract<Intent, { op: "part" }>;

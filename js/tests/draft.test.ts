@@ -1,7 +1,8 @@
 import { effect, signal } from "@preact/signals";
 import type { FakeKernel } from "../src/host/fake_kernel";
 import { answer } from "../src/host/fake_masks";
-import type { CandidatesTrait, Intent, Prompt, Traits } from "../src/host/traits";
+import type { Intent } from "../src/host/intents";
+import type { CandidatesTrait, Prompt, Traits } from "../src/host/traits";
 import { createActions } from "../src/state/actions";
 import { createHoverPreview } from "../src/state/hover";
 import { pickFor } from "../src/state/level";

@@ -10,8 +10,10 @@ const REST = 200; // longer than the layer waits
 const masks: Masked[] = Array.from({ length: 300 }, (_, i) => ({
   id: `m${i}`,
   rle: { size: [48, 64], counts: "" },
-  box: [0, 0, 64, 48],
+  box: [0, 0, 8, 6],
 }));
+/** As many that fill the whole stage each. */
+const large: Masked[] = masks.map((mask) => ({ ...mask, box: [0, 0, 64, 48] }));
 /** Corners of each mask; with 100, so many masks are too many for a frame. */
 let corners = 100;
 /** Shapes that need no decoding. */
@@ -48,7 +50,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-function stage() {
+function stage(drawn: Masked[] = masks) {
   let wanted = true;
   const layer = new MaskLayer(shapes, () => (wanted = true));
   const screen = pen();
@@ -71,7 +73,7 @@ function stage() {
       const before = pictures.reduce((sum, { context }) => sum + context.fills, screen.fills);
       wanted = false;
       const frame = { context: screen, view, stage: { width: 640, height: 480 }, ratio: 1, font: "" };
-      layer.paint(frame as unknown as Frame, IMAGE, masks, () => STYLE, [by]);
+      layer.paint(frame as unknown as Frame, IMAGE, drawn, () => STYLE, [by]);
       return pictures.reduce((sum, { context }) => sum + context.fills, screen.fills) - before;
     },
     /** Frames until none is wanted; how many masks each drew. */
@@ -97,6 +99,19 @@ test("many masks are too many for a frame, however simple they are", () => {
   corners = 4;
   const it = stage();
   expect(Math.max(...it.settle())).toBeLessThanOrEqual(60);
+});
+
+test("masks that fill the stage are drawn fewer a frame, and off the stage they cost nothing", () => {
+  corners = 4;
+  expect(Math.max(...stage(large).settle())).toBeLessThanOrEqual(20);
+  expect(stage(large.slice(0, 40)).frame()).toBe(40);
+  const it = stage(large.slice(0, 60));
+  expect(Math.max(...it.settle())).toBeLessThanOrEqual(20);
+  it.zoom(1); // a hundredth of the stage each
+  vi.advanceTimersByTime(REST);
+  expect(it.frame()).toBe(60);
+  const beside = large.slice(0, 60).map((mask): Masked => ({ ...mask, box: [640, 0, 704, 48] }));
+  expect(stage(beside).settle()).toEqual([0]);
 });
 
 test("while the view moves no mask is drawn; when it rests, all are drawn anew", () => {

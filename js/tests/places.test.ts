@@ -2,7 +2,8 @@
 import { hostOf, type SegmenterModel } from "../src/host/anywidget";
 import { gridOf } from "../src/codecs/logits";
 import { bytesOf } from "../src/codecs/bytes";
-import type { CandidatesTrait, Delivery } from "../src/host/traits";
+import type { Delivery } from "../src/host/intents";
+import type { CandidatesTrait } from "../src/host/traits";
 import { mountSegmenter } from "../src/mount";
 import { isDark } from "../src/ui/theme";
 import widget from "../src/widget";

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createTiles, levelFor, TileCache, tilesInSight, type TileFrame } from "../src/canvas/tiles";
 import { cutTile } from "../src/host/fake_tiles";
 import { FakeKernel } from "../src/host/fake_kernel";
-import type { ImageTrait, Intent } from "../src/host/traits";
+import type { Intent } from "../src/host/intents";
+import type { ImageTrait } from "../src/host/traits";
 import { createStore } from "../src/state/store";
 import { IMAGE, squarePixels } from "./helpers";
 

@@ -1,7 +1,8 @@
 import { simplerLine } from "../src/canvas/tools/lasso";
 import { thinned } from "../src/canvas/tools/brush";
 import { encodeMask } from "../src/codecs/rle";
-import type { AnnotationTrait, Intent, Prompt } from "../src/host/traits";
+import type { Intent } from "../src/host/intents";
+import type { AnnotationTrait, Prompt } from "../src/host/traits";
 import { HEIGHT, makeKernel, mountedForEach, settle, WIDTH, type Mounted } from "./helpers";
 
 // The stage measures 640 x 480, and the picture of 64 x 48 fits it.

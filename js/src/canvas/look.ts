@@ -2,7 +2,7 @@
 import { coverageOf, decodeRle } from "../codecs/rle";
 import type { AnnotationTrait, ImageTrait } from "../host/traits";
 import type { Store } from "../state/store";
-import { colorOfId, contrastOn, safeColor, toLab, type Lab } from "./color";
+import { colorOfId, contrastOn, safeColor, toLab, type Contrast, type Lab } from "./color";
 import { keptStyle, type MaskStyle } from "./layers";
 import type { Preview } from "./preview";
 
@@ -10,6 +10,13 @@ import type { Preview } from "./preview";
 const SIDE = 96;
 /** While there is a draft, what is kept steps back so far. */
 const QUIET = 0.53;
+
+/** The pixels below a mask, and the colors that were last chosen for them. */
+interface Ground {
+  counts: string;
+  lab: Lab | null;
+  chosen?: { color: string; fill: number; contrast: Contrast };
+}
 
 interface Grid {
   width: number;
@@ -63,10 +70,10 @@ export interface Look {
 
 export function createLook(store: Store, preview: Preview): Look {
   let sampled: { bitmap: ImageBitmap; grid: Grid | null } | null = null;
-  let grounds = new Map<string, { counts: string; ground: Lab | null }>();
+  let grounds = new Map<string, Ground>();
 
   /** Measured once for each mask and picture. */
-  const groundOf = (annotation: AnnotationTrait, image: ImageTrait): Lab | null => {
+  const groundOf = (annotation: AnnotationTrait, image: ImageTrait): Ground | null => {
     const bitmap = preview.bitmap.peek();
     if (!bitmap) return null;
     if (sampled?.bitmap !== bitmap) {
@@ -76,12 +83,22 @@ export function createLook(store: Store, preview: Preview): Look {
     if (!sampled.grid) return null;
     const { id, rle } = annotation;
     const known = grounds.get(id);
-    if (known?.counts === rle.counts) return known.ground;
+    if (known?.counts === rle.counts) return known;
     // Those that are gone are forgotten, all at once and seldom.
     if (grounds.size > 2 * store.annotations.peek().length + 64) grounds.clear();
-    const ground = groundBelow(annotation, image, sampled.grid);
-    grounds.set(id, { counts: rle.counts, ground });
+    const ground: Ground = { counts: rle.counts, lab: groundBelow(annotation, image, sampled.grid) };
+    grounds.set(id, ground);
     return ground;
+  };
+
+  /** Chosen once for each mask, color and opacity, not in each frame. */
+  const contrastOf = (ground: Ground | null, color: string, fill: number): Contrast | null => {
+    if (!ground?.lab) return null;
+    const { chosen } = ground;
+    if (chosen?.color === color && chosen.fill === fill) return chosen.contrast;
+    const contrast = contrastOn(color, ground.lab, fill);
+    ground.chosen = { color, fill, contrast };
+    return contrast;
   };
 
   const look: Look = {
@@ -91,8 +108,7 @@ export function createLook(store: Store, preview: Preview): Look {
       const { opacity, show } = store.appearance.peek();
       const color = look.colorOf(annotation);
       const fill = show === "outline" ? 0 : opacity * (quiet ? QUIET : 1);
-      const ground = groundOf(annotation, image);
-      const seen = ground && contrastOn(color, ground, fill);
+      const seen = contrastOf(groundOf(annotation, image), color, fill);
       const plain = keptStyle(seen?.line ?? color, quiet);
       return {
         ...plain,

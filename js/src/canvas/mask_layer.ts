@@ -6,10 +6,17 @@ import { drawMask, onStage, type Frame, type MaskStyle } from "./layers";
 import type { Masked, MaskShapes } from "./shapes";
 import { toStage, type Viewport } from "./viewport";
 
-/** So many corners, and so many masks however simple they are, may be drawn in every frame. */
-const PER_FRAME = { masks: 250, corners: 6_000 };
-/** So many masks of a picture, and corners of them, are drawn in a frame. */
-const SLICE = { masks: 60, corners: 3_000 };
+/** What drawing takes: masks however simple they are, their corners, and the stages that their boxes fill. */
+interface Work {
+  masks: number;
+  corners: number;
+  stages: number;
+}
+
+/** So much may be drawn in every frame. */
+const PER_FRAME: Work = { masks: 250, corners: 6_000, stages: 40 };
+/** So much of a picture is drawn in a frame. */
+const SLICE: Work = { masks: 60, corners: 3_000, stages: 20 };
 /** Masks that the old picture lacks are drawn on top of it, if they are so few. */
 const FEW = 40;
 /** Time a frame may spend on decoding masks before it shows what it has. */
@@ -29,6 +36,18 @@ interface Picture {
 
 const alike = (a: readonly unknown[], b: readonly unknown[]): boolean =>
   a.length === b.length && a.every((value, i) => value === b[i]);
+
+const within = (work: Work, limit: Work): boolean =>
+  work.masks <= limit.masks && work.corners <= limit.corners && work.stages <= limit.stages;
+
+/** How much of the stage a mask's box covers, 0 to 1. */
+function coverOf({ box }: Masked, { view, stage }: Frame): number {
+  const a = toStage(view, { x: box[0], y: box[1] });
+  const b = toStage(view, { x: box[2], y: box[3] });
+  const width = Math.min(b.x, stage.width) - Math.max(a.x, 0);
+  const height = Math.min(b.y, stage.height) - Math.max(a.y, 0);
+  return (Math.max(width, 0) * Math.max(height, 0)) / (stage.width * stage.height);
+}
 
 function inSight({ box }: Masked, { view, stage }: Frame): boolean {
   const a = toStage(view, { x: box[0], y: box[1] });
@@ -64,17 +83,19 @@ export class MaskLayer {
   ): void {
     const started = performance.now();
     const ready: M[] = [];
-    let corners = 0;
+    const work: Work = { masks: 0, corners: 0, stages: 0 };
     for (const mask of masks) {
       if (!this.shapes.isReady(mask) && performance.now() - started > DECODE_MS) break;
-      corners += this.shapes.shape(mask, image).corners;
+      work.masks++;
+      work.corners += this.shapes.shape(mask, image).corners;
+      work.stages += coverOf(mask, frame);
       ready.push(mask);
     }
     if (ready.length < masks.length) this.repaint();
     const draw = (target: Frame, mask: M): void => {
       if (inSight(mask, target)) drawMask(target, this.shapes.shape(mask, image), styleOf(mask));
     };
-    if (corners <= PER_FRAME.corners && ready.length <= PER_FRAME.masks) {
+    if (within(work, PER_FRAME)) {
       this.dispose();
       for (const mask of ready) draw(frame, mask);
       return;
@@ -123,13 +144,13 @@ export class MaskLayer {
     const context = next?.canvas.getContext("2d");
     if (!next || !context) return;
     const target = { ...frame, context, view: next.view };
-    let corners = 0;
-    let count = 0;
-    while (next.drawn < ready.length && count < SLICE.masks && corners < SLICE.corners) {
+    const left = { ...SLICE };
+    while (next.drawn < ready.length && left.masks > 0 && left.corners > 0 && left.stages > 0) {
       const mask = ready[next.drawn++]!;
       if (!inSight(mask, target)) continue;
-      corners += this.shapes.shape(mask, image).corners;
-      count++;
+      left.masks--;
+      left.corners -= this.shapes.shape(mask, image).corners;
+      left.stages -= coverOf(mask, target);
       draw(target, mask);
     }
     if (next.drawn < next.masks.length) {

@@ -2,7 +2,8 @@
 import { effect, signal, type ReadonlySignal } from "@preact/signals";
 import { bytesOf } from "../codecs/bytes";
 import { sendIfOpen } from "../host/host";
-import type { Delivery, ImageTrait, TilesTrait } from "../host/traits";
+import type { Delivery } from "../host/intents";
+import type { ImageTrait, TilesTrait } from "../host/traits";
 import type { Store } from "../state/store";
 import type { Size, Viewport } from "./viewport";
 

@@ -3,7 +3,8 @@ import type { AnyModel } from "@anywidget/types";
 import type { ReadonlySignal } from "@preact/signals";
 import type { Host } from "./host";
 import { inMarimo, wakingReaders } from "./marimo";
-import { DEFAULT_TRAITS, type Delivery, type Intent, type Traits } from "./traits";
+import type { Delivery, Intent } from "./intents";
+import { DEFAULT_TRAITS, type Traits } from "./traits";
 
 export type SegmenterModel = AnyModel<Record<string, unknown>>;
 

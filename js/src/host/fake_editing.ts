@@ -1,6 +1,7 @@
 // Work on kept masks for the kernel in the page: painting, tidying, combining, order.
 import { boxOfRuns, decodeRle, encodeMask } from "../codecs/rle";
-import type { AnnotationTrait, Intent, PolygonPrompt, RleTrait } from "./traits";
+import type { Intent } from "./intents";
+import type { AnnotationTrait, PolygonPrompt, RleTrait } from "./traits";
 
 /** A row-major mask. */
 export interface Mask {

@@ -7,8 +7,9 @@ import { answer, type Pixels } from "./fake_masks";
 import { FAKE_MODELS, FakeModels } from "./fake_models";
 import { fakeTile } from "./fake_tiles";
 import { LocalSession } from "./local_session";
+import type { Intent } from "./intents";
 import type {
-  AnnotationTrait, BoxTuple, CandidatesTrait, Intent, LabelTrait, Prompt, ProposalTrait, Traits,
+  AnnotationTrait, BoxTuple, CandidatesTrait, LabelTrait, Prompt, ProposalTrait, Traits,
 } from "./traits";
 
 export interface FakeKernelOptions {

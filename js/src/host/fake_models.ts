@@ -1,5 +1,6 @@
 // The model menu of the kernel in the page: nothing is computed otherwise, nothing is fetched.
-import type { DownloadTrait, Intent, ModelTrait, NoticeTrait, Traits } from "./traits";
+import type { Intent } from "./intents";
+import type { DownloadTrait, ModelTrait, NoticeTrait, Traits } from "./traits";
 
 const MB = 1e6;
 const STEP_MS = 120;

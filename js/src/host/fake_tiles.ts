@@ -1,6 +1,7 @@
 // Tiles of the fake kernel's picture, encoded by the browser itself.
 import type { Pixels } from "./fake_masks";
-import type { Delivery, TilesTrait } from "./traits";
+import type { Delivery } from "./intents";
+import type { TilesTrait } from "./traits";
 
 type Tile = Delivery & { op: "tile" };
 

@@ -1,6 +1,7 @@
 // What the front end asks of the program around it, whichever notebook that is.
 import type { ReadonlySignal } from "@preact/signals";
-import type { Delivery, Intent, Traits } from "./traits";
+import type { Delivery, Intent } from "./intents";
+import type { Traits } from "./traits";
 
 export interface Host {
   /** The trait's value, or its default where the kernel has not set one. */

@@ -3,9 +3,9 @@
 import { gridOf, maskOf } from "../codecs/logits";
 import { boxOfRuns, decodeRle, encodeMask } from "../codecs/rle";
 import type { Host } from "./host";
+import type { Delivery, Intent } from "./intents";
 import {
-  DEFAULT_TRAITS, type AnnotationTrait, type AttributeValue, type CandidatesTrait, type Delivery,
-  type Intent, type LabelTrait, type NoticeTrait, type Prompt, type Traits,
+  DEFAULT_TRAITS, type AnnotationTrait, type AttributeValue, type CandidatesTrait, type LabelTrait, type NoticeTrait, type Prompt, type Traits,
 } from "./traits";
 
 interface Snapshot {

@@ -1,8 +1,7 @@
 // The verbs of the front end. Every one ends in one message to the kernel or one change of view state.
 import { effect } from "@preact/signals";
-import type {
-  AttributeValue, BoxTuple, InsightTrait, Intent, Level, Prompt, Traits,
-} from "../host/traits";
+import type { Intent } from "../host/intents";
+import type { AttributeValue, BoxTuple, InsightTrait, Level, Prompt, Traits } from "../host/traits";
 import { fit, pan, toStage, zoomAt, type Spot } from "../canvas/viewport";
 import { createDraft, type PageDecoder } from "./draft";
 import { createEditing, withPrompt, type Editing } from "./editing";

@@ -4,7 +4,8 @@
 // sooner. When something is kept before the kernel has answered, the kernel is behind: from then on the
 // draft lives in the page (`Ahead`) until the kernel has confirmed all that was kept.
 import { batch, effect } from "@preact/signals";
-import type { CandidatesTrait, Intent, Prompt, Traits } from "../host/traits";
+import type { Intent } from "../host/intents";
+import type { CandidatesTrait, Prompt, Traits } from "../host/traits";
 import { isAmbiguous, pickFor } from "./level";
 import type { Store } from "./store";
 

@@ -2,9 +2,8 @@
 import { batch, effect } from "@preact/signals";
 import { hundredths } from "../canvas/prompts";
 import { toImage, toStage, type Spot } from "../canvas/viewport";
-import type {
-  AnnotationTrait, AppearanceTrait, BoxTuple, Intent, Prompt, Traits,
-} from "../host/traits";
+import type { Intent } from "../host/intents";
+import type { AnnotationTrait, AppearanceTrait, BoxTuple, Prompt, Traits } from "../host/traits";
 import type { Store } from "./store";
 import { roundSize, type Stroke, type ToolName } from "./tool_state";
 import type { ViewState } from "./view_state";
