@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from segwidget.errors import CheckpointError
-from segwidget.sam.build import BUILDERS
-from segwidget.sam.compact_encoder import CompactEncoder
+from segwidget.sam.build import BUILDERS, build_compact
+from segwidget.sam.compact_encoder import CompactEncoder, blocks_in
 from segwidget.sam.eight_bit import SCALE, packed, unpacked
 from segwidget.sam.hashing import file_sha256
 from segwidget.sam.sam import Sam
@@ -51,7 +51,10 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     state = read_state(path)
     architecture = recognize(state, path)
     with torch.device("meta"):
-        sam = BUILDERS[architecture]()
+        if architecture == "embedded":
+            sam = build_compact(blocks=blocks_in(state))
+        else:
+            sam = BUILDERS[architecture]()
     floats = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
     try:
         sam.load_state_dict(floats, strict=True, assign=True)

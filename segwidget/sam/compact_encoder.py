@@ -7,7 +7,8 @@ context back to stride 8.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,14 +18,25 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from segwidget.sam.common import LayerNorm2d, MLPBlock
 
 
+class Blocks(NamedTuple):
+    """How deep the encoder is: at strides 4, 8, 16 and 32.
+
+    Attributes:
+        depths: residual blocks at each of them.
+        attention: attention blocks that end each of them.
+    """
+
+    depths: tuple[int, ...] = (2, 4, 7, 3)
+    attention: tuple[int, ...] = (0, 0, 3, 4)
+
+
 class CompactEncoder(nn.Module):
     """Turns a ``(B, 3, S, S)`` image into an embedding of stride 8 and a map of stride 4.
 
     Args:
         img_size: side of the square input in pixels; any multiple of 32 works.
         widths: channels at strides 4, 8, 16 and 32.
-        depths: residual blocks at each of them.
-        attention: attention blocks that end each of them.
+        blocks: how deep it is.
         out_chans: channels of the embedding.
         high_res_channels: channels of the stride-4 map.
     """
@@ -33,8 +45,7 @@ class CompactEncoder(nn.Module):
         self,
         img_size: int = 512,
         widths: Sequence[int] = (48, 96, 176, 224),
-        depths: Sequence[int] = (2, 3, 5, 2),
-        attention: Sequence[int] = (0, 0, 1, 2),
+        blocks: Blocks = Blocks(),  # noqa: B008  # a tuple, never changed
         out_chans: int = 128,
         high_res_channels: int = 32,
     ) -> None:
@@ -43,11 +54,11 @@ class CompactEncoder(nn.Module):
         self.stem = ConvBN(3, 32, stride=2)
         self.stages = nn.ModuleList()
         before = 32
-        for width, depth, heads in zip(widths, depths, attention, strict=True):
-            blocks: list[nn.Module] = [ConvBN(before, width, stride=2)]
-            blocks += [ResidualBlock(width) for _ in range(depth)]
-            blocks += [AttentionBlock(width) for _ in range(heads)]
-            self.stages.append(nn.Sequential(*blocks))
+        for width, depth, attention in zip(widths, *blocks, strict=True):
+            stage: list[nn.Module] = [ConvBN(before, width, stride=2)]
+            stage += [ResidualBlock(width) for _ in range(depth)]
+            stage += [AttentionBlock(width) for _ in range(attention)]
+            self.stages.append(nn.Sequential(*stage))
             before = width
         self.lateral = nn.ModuleList(nn.Conv2d(width, out_chans, 1) for width in widths[1:])
         self.merge = nn.Sequential(ResidualBlock(out_chans), ResidualBlock(out_chans))
@@ -167,3 +178,20 @@ class AttentionBlock(nn.Module):
         t = t + self.mlp(self.norm2(t))
         out: Tensor = t.view(b, h, w, c)
         return out.permute(0, 3, 1, 2)
+
+
+def blocks_in(names: Iterable[str], prefix: str = "image_encoder.") -> Blocks:
+    """How deep the encoder is that a state dict belongs to.
+
+    Args:
+        names: the state dict's names.
+        prefix: what the encoder's begin with.
+    """
+    names = list(names)
+
+    def count(stage: int, mark: str) -> int:
+        start = f"{prefix}stages.{stage}."
+        return sum(name.startswith(start) and name.endswith(mark) for name in names)
+
+    depths = tuple(count(s, ".spatial.conv.weight") for s in range(4))
+    return Blocks(depths, tuple(count(s, ".qkv.weight") for s in range(4)))

@@ -8,11 +8,17 @@ an earlier one has learnt.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from segwidget.sam.compact_encoder import AttentionBlock, ResidualBlock
+from segwidget.sam.compact_encoder import (
+    AttentionBlock,
+    CompactEncoder,
+    ResidualBlock,
+    blocks_in,
+)
 from segwidget.sam.sam import Sam
 
 # What a new residual block adds: little, but enough for its kernels to see a gradient.
@@ -32,25 +38,25 @@ def load_grown(model: Sam, state: Mapping[str, Tensor]) -> int:
     Raises:
         ValueError: the weights are of another or of a deeper network.
     """
+    assert isinstance(model.image_encoder, CompactEncoder)
     names: dict[str, str] = {}
     new: list[nn.Module] = []
-    for s, stage in enumerate(model.image_encoder.stages):  # type: ignore[arg-type]  # compact
-        for kind, mark in ((ResidualBlock, "spatial.conv.weight"), (AttentionBlock, "qkv.weight")):
-            prefix = f"image_encoder.stages.{s}."
+    old = blocks_in(state)
+    for s, blocks in enumerate(model.image_encoder.stages):
+        stage = cast(nn.Sequential, blocks)
+        first = 1  # after the convolution that halves the map
+        for kind, count in ((ResidualBlock, old.depths[s]), (AttentionBlock, old.attention[s])):
             here = [i for i, block in enumerate(stage) if isinstance(block, kind)]
-            there = sorted(
-                int(name.removeprefix(prefix).split(".")[0])
-                for name in state
-                if name.startswith(prefix) and name.endswith(f".{mark}")
-            )
-            if len(there) > len(here):
+            if count > len(here):
                 raise ValueError(
-                    f"The weights have {len(there)} blocks ({kind.__name__}) in stage {s + 1} of "
-                    f"the encoder, this network only {len(here)}. Start from weights of this "
-                    "edition or an earlier one."
+                    f"The weights have {count} blocks ({kind.__name__}) in stage {s + 1} of the "
+                    f"encoder, this network only {len(here)}. Start from weights of this edition "
+                    "or an earlier one."
                 )
-            names |= {f"{prefix}{i}.": f"{prefix}{j}." for i, j in zip(there, here, strict=False)}
-            new += [stage[j] for j in here[len(there) :]]
+            for i, j in enumerate(here[:count]):
+                names[f"image_encoder.stages.{s}.{first + i}."] = f"image_encoder.stages.{s}.{j}."
+            new += [stage[j] for j in here[count:]]
+            first += count
     own = model.state_dict()
     for name, value in state.items():
         parts = name.split(".")

@@ -52,7 +52,7 @@ class Trainer:
     def __init__(self, recipe: Recipe, out: Path, device: str, init: Path | None = None) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.out, self.device = recipe, out, torch.device(device)
-        self.model = build_compact().to(self.device)
+        self.model = build_compact(blocks=recipe.blocks).to(self.device)
         # A seventh faster, and what MatrixOptimizer asks for.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as untyped
         if init is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from segwidget.sam.compact_encoder import Blocks
 from segwidget.training.data import SET_WEIGHTS
 
 
@@ -45,6 +46,10 @@ MIXED = (
 )
 
 
+# The encoder of the first three runs.
+SMALL = Blocks((2, 3, 5, 2), (0, 0, 1, 2))
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What the run depends on, beside the data.
@@ -65,6 +70,7 @@ class Recipe:
         mask_loss: what masks learn from, a name of :data:`~segwidget.training.losses.MASK_LOSSES`.
         sets: how often each set is drawn.
         area: the power of a mask's area that its odds grow with.
+        blocks: depth of the encoder.
     """
 
     steps: int = 4300
@@ -82,6 +88,7 @@ class Recipe:
     mask_loss: str = "focal"
     sets: Mapping[str, float] = field(default_factory=lambda: SET_WEIGHTS)
     area: float = 0.4
+    blocks: Blocks = SMALL
 
 
 FIRST = Recipe()
@@ -113,9 +120,16 @@ THIRD = replace(
     },
     area=0.3,
 )  # fmt: skip
-# The same again, with eight more blocks in the encoder: the third run had not yet learnt what it was
-# shown.
-FOURTH = replace(THIRD, steps=4000, warmup=100, odds=((0.5, 0.3, 0.2), (0.4, 0.3, 0.3)), seed=4)
+# The same again, with eight more blocks in the encoder: the third run had not yet learnt what it
+# was shown.
+FOURTH = replace(
+    THIRD,
+    steps=3500,
+    warmup=100,
+    odds=((0.5, 0.3, 0.2), (0.45, 0.3, 0.25)),
+    seed=4,
+    blocks=Blocks((2, 4, 7, 3), (0, 0, 3, 4)),
+)
 RECIPES: Mapping[str, Recipe] = {
     "first": FIRST,
     "second": SECOND,

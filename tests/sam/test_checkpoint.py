@@ -19,6 +19,7 @@ from segwidget.sam.checkpoint import (
     recognize,
     save_checkpoint,
 )
+from segwidget.sam.compact_encoder import Blocks, blocks_in
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,16 @@ def answer(sam, size=512):
     with torch.inference_mode():
         features = sam.encode(sam.preprocess(image))
         return features.embedding, features.high_res, *sam.decode(features, points)
+
+
+def test_shallower_editions_are_read_too(tmp_path):
+    blocks = Blocks((1, 2, 3, 1), (0, 0, 1, 2))
+    sam = build_compact(blocks=blocks)
+    save_checkpoint(sam, tmp_path / "old.safetensors")
+    loaded = load_checkpoint(tmp_path / "old.safetensors")
+    assert loaded.architecture == "embedded"
+    assert blocks_in(sam.state_dict()) == blocks_in(loaded.sam.state_dict()) == blocks
+    assert blocks_in(build_compact().state_dict()) == Blocks()
 
 
 def test_there_and_back(sam, saved):
