@@ -56,7 +56,7 @@ export function mountSegmenter(host: Host, element: HTMLElement, answering?: Eng
     }),
     effect(() => {
       const height = Number(store.height.value);
-      root.style.setProperty("--sw-height", `${Math.max(LEAST_HEIGHT, height || 480)}px`);
+      root.style.setProperty("--sw-height", `${Math.max(LEAST_HEIGHT, height || 540)}px`);
       const image = store.image.value;
       root.style.setProperty("--sw-aspect", image ? String(image.height / image.width) : "0.6");
     }),

@@ -34,7 +34,7 @@ test("several traits travel in one save, and a missing trait has its default", (
   stop();
   host.set({ prompts: [] });
   expect(heard).toHaveBeenCalledTimes(1);
-  expect(host.get("height")).toBe(480);
+  expect(host.get("height")).toBe(540);
 });
 
 test("a rendered view is taken down without a trace", () => {

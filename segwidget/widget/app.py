@@ -67,7 +67,7 @@ class App(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is not typed
         *,
         device: str | None = None,
         precision: Precision = "float32",
-        height: int = 480,
+        height: int = 540,
         keys: Mapping[str, str | Iterable[str]] | None = None,
         ahead: int = 2,
         order: Iterable[str] = (),

@@ -113,7 +113,7 @@ class Segmenter(
         device: str | None = None,
         precision: Precision = "float32",
         annotations: Iterable[Annotation] | None = None,
-        height: int = 480,
+        height: int = 540,
         keys: Mapping[str, str | Iterable[str]] | None = None,
         store: Store | str | Path | None = None,
         key: str | None = None,

@@ -131,4 +131,4 @@ class SegmenterTraits(anywidget.AnyWidget):
         help="A message to the person, until it is dismissed.",
     ).tag(sync=True)
 
-    height = traitlets.Int(480, min=120, help="Height of the picture in CSS pixels.").tag(sync=True)
+    height = traitlets.Int(540, min=120, help="Height of the picture in CSS pixels.").tag(sync=True)

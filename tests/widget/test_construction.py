@@ -44,7 +44,7 @@ def test_what_is_shown_from_the_beginning(make, picture, loads):
     assert page["prompts"] == page["annotations"] == []
     assert page["candidates"] is page["notice"] is None
     assert page["history"] == {"undo": None, "redo": None}
-    assert page["height"] == 480
+    assert page["height"] == 540
     assert page["_esm"]
 
 

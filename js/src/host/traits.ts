@@ -339,7 +339,7 @@ export const DEFAULT_TRAITS: Traits = {
   models: [],
   download: { name: "", done: 0, total: 0, state: "idle", message: "" },
   notice: null,
-  height: 480,
+  height: 540,
   decoder: null,
   region: null,
   level: "best",
