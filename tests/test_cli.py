@@ -129,7 +129,7 @@ def test_models_are_listed(folder):
         return re.split(r"\s{2,}", lines[name])
 
     embedded = MODELS["embedded"]
-    assert cells("embedded") == ["embedded", "12 MB", "Apache-2.0", "yes", str(embedded.path)]
+    assert cells("embedded") == ["embedded", "9 MB", "Apache-2.0", "yes", str(embedded.path)]
     assert cells("mobile_sam") == ["mobile_sam", "41 MB", "Apache-2.0", "no"]
     assert cells("vit_b") == ["vit_b", "3 bytes", "Apache-2.0", "yes", str(small.path)]
     assert cells("vit_h")[3:] == ["damaged", str(MODELS["vit_h"].path)]

@@ -68,7 +68,7 @@ _ROWS = (
         licence="Apache-2.0",
         architecture="embedded",
         preprocessing="sam",
-        parameters=5.7,
+        parameters=8.3,
         purpose="Masks at once on any computer, without a download or a GPU.",
     ),
     ModelRow(

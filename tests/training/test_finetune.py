@@ -258,13 +258,13 @@ def test_only_the_part_changes(part, modules, data, monkeypatch):
 
 
 def test_it_learns_what_it_is_shown(model, data):
-    tuned = tune(model, data, epochs=12, lr=2e-3, patience=12, preset="medsam")
+    tuned = tune(model, data, epochs=24, lr=2e-3, patience=24, preset="medsam")
     first, best = tuned.history[0], tuned.history[tuned.best_epoch]
     assert tuned.improved
     assert best.held_out_iou > first.held_out_iou + 0.3
     assert best.held_out_iou == max(e.held_out_iou for e in tuned.history)
     assert best.held_out_loss < 0.7 * first.held_out_loss
-    assert list(tuned.to_dataframe()["number"]) == list(range(13))
+    assert list(tuned.to_dataframe()["number"]) == list(range(25))
     assert "→" in repr(tuned)
 
 
