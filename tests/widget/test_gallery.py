@@ -367,7 +367,7 @@ def test_a_mask_that_is_gone_and_an_image_that_is(gallery, pictures, monkeypatch
         gallery._sheet, "_caption", lambda place, text, note, color="": told.append(note)
     )
     gallery.arrange(show="masks", sort="score")
-    assert gallery.wait(PATIENCE)  # or what is being drawn might keep its crops after the next lines
+    assert gallery.wait(PATIENCE)  # or what is drawn now might keep its crops
     pictures.store.commit("0.png", [])
     monkeypatch.setattr(gallery._sheet._crops, "_opener", lambda key: pictures["6.png"].image)
     gallery._sheet._crops._kept.clear()
