@@ -240,8 +240,9 @@ def collect(predictor: Predictor) -> Bundle | None:
     with predictor.lock:
         model, features, frame = predictor.model, predictor.features, predictor.frame
         region = predictor.region
-    program = _program()
-    graphs = None if program is None else _graphs(model)
+    with _reading:  # widgets that are made side by side share one copy
+        program = _program()
+        graphs = None if program is None else _graphs(model)
     if program is None or graphs is None:
         return None
     shapes = tensor_shapes(model.sam)
@@ -273,6 +274,9 @@ def frame_to_json(frame: Frame, box: tuple[int, int, int, int]) -> dict[str, Any
         "logits_shape": [*frame.logits_shape],
         "logits_scale": [*frame.logits_scale],
     }
+
+
+_reading = threading.Lock()
 
 
 def _program() -> tuple[Part, Part] | None:

@@ -324,6 +324,8 @@ def test_widgets_of_one_process_share_what_was_packed(make, picture, monkeypatch
     of = Part.of
     monkeypatch.setattr(Part, "of", lambda data: packed.append(data) or of(data))
     parts._packed.clear()
+    parts._read.cache_clear()
+    parts._graphs_of.clear()
     first, second = make(), make()
     make.wait(first, second)
     assert len(packed) == 1  # the embedding; program and graphs are packed in files
