@@ -32,7 +32,8 @@ FOREHEAD, CHEEK = (230.0, 110.0), (330.0, 200.0)
 def weights() -> bytes:
     """A checkpoint of the embedded network in another file format, to be published as NAME."""
     buffer = io.BytesIO()
-    torch.save(dict(read_state(EMBEDDED_WEIGHTS)), buffer)
+    state = read_state(EMBEDDED_WEIGHTS)
+    torch.save({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, buffer)
     return buffer.getvalue()
 
 
@@ -81,9 +82,9 @@ def test_a_model_is_fetched_cancelled_gone_on_with_and_used_and_the_work_is_kept
 
     mirror.stop_at(2 * size // 5)
     stage.part("model-button").click()
-    expect(place(stage)).to_have_text("12 MB download")
+    expect(place(stage)).to_have_text("17 MB download")
     entry(stage).click()
-    expect(stage.part("model-question")).to_contain_text("Download 12 MB? Its licence is Apache")
+    expect(stage.part("model-question")).to_contain_text("Download 17 MB? Its licence is Apache")
     assert mirror.ranges == []
     stage.part("download-model").click()
     expect(place(stage)).to_have_text("downloading")
@@ -156,7 +157,7 @@ def test_a_missing_file_is_a_notice_and_the_old_model_answers(
     notice = stage.part("notice")
     expect(notice).to_contain_text("answers 404")
     expect(notice).to_have_attribute("role", "alert")
-    expect(place(stage)).to_have_text("12 MB download")
+    expect(place(stage)).to_have_text("17 MB download")
     expect(entry(stage)).to_be_focused()
     entry(stage).press("Escape")
     expect(menu).to_have_count(0)
