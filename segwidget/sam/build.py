@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from segwidget.sam.compact_encoder import Blocks, CompactEncoder
+from segwidget.sam.compact_encoder import BLOCKS, Blocks, CompactEncoder
 from segwidget.sam.image_encoder import ImageEncoderViT
 from segwidget.sam.mask_decoder import MaskDecoder
 from segwidget.sam.prompt_encoder import PromptEncoder
@@ -35,20 +35,18 @@ def build_sam_mobile() -> Sam:
     return _with_published_decoder(TinyViT())
 
 
-def build_compact(img_size: int = 512, blocks: Blocks | None = None) -> Sam:
+def build_compact(img_size: int = 512, blocks: Blocks = BLOCKS) -> Sam:
     """The embedded model's network: a compact encoder and a decoder of width 128.
 
     Args:
         img_size: side of the input in pixels, a multiple of 32; 512 as shipped. Training starts
             at smaller sizes, with the same parameters.
-        blocks: depth of the encoder; by default as shipped. Earlier editions are shallower.
+        blocks: depth of the encoder; by default as shipped.
     """
     dim, high_res = 128, 32
     side = img_size // 8
     return Sam(
-        CompactEncoder(
-            img_size, blocks=blocks or Blocks(), out_chans=dim, high_res_channels=high_res
-        ),
+        CompactEncoder(img_size, blocks=blocks, out_chans=dim, high_res_channels=high_res),
         PromptEncoder(
             dim,
             (side, side),

@@ -26,8 +26,12 @@ class Blocks(NamedTuple):
         attention: attention blocks that end each of them.
     """
 
-    depths: tuple[int, ...] = (2, 4, 7, 3)
-    attention: tuple[int, ...] = (0, 0, 3, 4)
+    depths: tuple[int, ...]
+    attention: tuple[int, ...]
+
+
+# As shipped; earlier editions are shallower.
+BLOCKS = Blocks((2, 4, 7, 3), (0, 0, 3, 4))
 
 
 class CompactEncoder(nn.Module):
@@ -45,7 +49,7 @@ class CompactEncoder(nn.Module):
         self,
         img_size: int = 512,
         widths: Sequence[int] = (48, 96, 176, 224),
-        blocks: Blocks = Blocks(),  # noqa: B008  # a tuple, never changed
+        blocks: Blocks = BLOCKS,
         out_chans: int = 128,
         high_res_channels: int = 32,
     ) -> None:
@@ -180,17 +184,12 @@ class AttentionBlock(nn.Module):
         return out.permute(0, 3, 1, 2)
 
 
-def blocks_in(names: Iterable[str], prefix: str = "image_encoder.") -> Blocks:
-    """How deep the encoder is that a state dict belongs to.
-
-    Args:
-        names: the state dict's names.
-        prefix: what the encoder's begin with.
-    """
+def blocks_in(names: Iterable[str]) -> Blocks:
+    """How deep the encoder is of the network whose state dict has these names."""
     names = list(names)
 
     def count(stage: int, mark: str) -> int:
-        start = f"{prefix}stages.{stage}."
+        start = f"image_encoder.stages.{stage}."
         return sum(name.startswith(start) and name.endswith(mark) for name in names)
 
     depths = tuple(count(s, ".spatial.conv.weight") for s in range(4))

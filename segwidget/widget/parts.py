@@ -240,7 +240,7 @@ def collect(predictor: Predictor) -> Bundle | None:
     with predictor.lock:
         model, features, frame = predictor.model, predictor.features, predictor.frame
         region = predictor.region
-    with _reading:  # widgets that are made side by side share one copy
+    with _reading:
         program = _program()
         graphs = None if program is None else _graphs(model)
     if program is None or graphs is None:
@@ -276,6 +276,7 @@ def frame_to_json(frame: Frame, box: tuple[int, int, int, int]) -> dict[str, Any
     }
 
 
+# Program and graphs are read once, whoever asks meanwhile waits.
 _reading = threading.Lock()
 
 

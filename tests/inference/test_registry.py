@@ -75,6 +75,7 @@ def test_the_embedded_model_lies_in_the_package():
     assert find_checkpoint("embedded") == ("embedded", EMBEDDED_WEIGHTS)
     assert EMBEDDED_WEIGHTS.is_relative_to(Path(segwidget.__file__).parent)
     assert row.path == EMBEDDED_WEIGHTS
+    assert EMBEDDED_WEIGHTS.stat().st_size == row.size < 12e6
     assert is_cached(row)
     assert file_sha256(row.path) == row.sha256
 

@@ -19,7 +19,7 @@ from segwidget.sam.checkpoint import (
     recognize,
     save_checkpoint,
 )
-from segwidget.sam.compact_encoder import Blocks, blocks_in
+from segwidget.sam.compact_encoder import BLOCKS, Blocks, blocks_in
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_shallower_editions_are_read_too(tmp_path):
     loaded = load_checkpoint(tmp_path / "old.safetensors")
     assert loaded.architecture == "embedded"
     assert blocks_in(sam.state_dict()) == blocks_in(loaded.sam.state_dict()) == blocks
-    assert blocks_in(build_compact().state_dict()) == Blocks()
+    assert blocks_in(build_compact().state_dict()) == BLOCKS
 
 
 def test_there_and_back(sam, saved):

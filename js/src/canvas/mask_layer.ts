@@ -4,7 +4,7 @@
 import type { ImageTrait } from "../host/traits";
 import { drawMask, onStage, type Frame, type MaskStyle } from "./layers";
 import type { Masked, MaskShapes } from "./shapes";
-import { toStage, type Viewport } from "./viewport";
+import { toStage, type Spot, type Viewport } from "./viewport";
 
 /** What drawing takes: masks however simple they are, their corners, and the stages that their boxes fill. */
 interface Work {
@@ -40,19 +40,24 @@ const alike = (a: readonly unknown[], b: readonly unknown[]): boolean =>
 const within = (work: Work, limit: Work): boolean =>
   work.masks <= limit.masks && work.corners <= limit.corners && work.stages <= limit.stages;
 
+/** Two corners of a mask's box on the stage. */
+const spanOf = ({ box }: Masked, { view }: Frame): [Spot, Spot] => [
+  toStage(view, { x: box[0], y: box[1] }),
+  toStage(view, { x: box[2], y: box[3] }),
+];
+
 /** How much of the stage a mask's box covers, 0 to 1. */
-function coverOf({ box }: Masked, { view, stage }: Frame): number {
-  const a = toStage(view, { x: box[0], y: box[1] });
-  const b = toStage(view, { x: box[2], y: box[3] });
+function coverOf(mask: Masked, frame: Frame): number {
+  const { stage } = frame;
+  const [a, b] = spanOf(mask, frame);
   const width = Math.min(b.x, stage.width) - Math.max(a.x, 0);
   const height = Math.min(b.y, stage.height) - Math.max(a.y, 0);
   return (Math.max(width, 0) * Math.max(height, 0)) / (stage.width * stage.height);
 }
 
-function inSight({ box }: Masked, { view, stage }: Frame): boolean {
-  const a = toStage(view, { x: box[0], y: box[1] });
-  const b = toStage(view, { x: box[2], y: box[3] });
-  return b.x >= 0 && b.y >= 0 && a.x <= stage.width && a.y <= stage.height;
+function inSight(mask: Masked, frame: Frame): boolean {
+  const [a, b] = spanOf(mask, frame);
+  return b.x >= 0 && b.y >= 0 && a.x <= frame.stage.width && a.y <= frame.stage.height;
 }
 
 export class MaskLayer {
@@ -88,7 +93,7 @@ export class MaskLayer {
       if (!this.shapes.isReady(mask) && performance.now() - started > DECODE_MS) break;
       work.masks++;
       work.corners += this.shapes.shape(mask, image).corners;
-      work.stages += coverOf(mask, frame);
+      if (within(work, PER_FRAME)) work.stages += coverOf(mask, frame); // else it is decided
       ready.push(mask);
     }
     if (ready.length < masks.length) this.repaint();

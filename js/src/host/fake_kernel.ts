@@ -6,8 +6,8 @@ import { fakeInsight } from "./fake_insight";
 import { answer, type Pixels } from "./fake_masks";
 import { FAKE_MODELS, FakeModels } from "./fake_models";
 import { fakeTile } from "./fake_tiles";
-import { LocalSession } from "./local_session";
 import type { Intent } from "./intents";
+import { LocalSession } from "./local_session";
 import type {
   AnnotationTrait, BoxTuple, CandidatesTrait, LabelTrait, Prompt, ProposalTrait, Traits,
 } from "./traits";
