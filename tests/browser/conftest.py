@@ -86,16 +86,16 @@ def open_notebook(browser: Browser, request: pytest.FixtureRequest) -> Iterator[
 
     yield make
     failed = getattr(request.node, "report_of_call", None)
-    for number, (lab, kernel) in enumerate(opened):
+    for number, (lab, _) in enumerate(opened):
         if failed is not None and failed.failed:
             ARTIFACTS.mkdir(exist_ok=True)
             stem = ARTIFACTS / re.sub(r"\W+", "_", f"{request.node.name}_{number}")
             lab.page.screenshot(path=f"{stem}.png", full_page=True)
             Path(f"{stem}.txt").write_text("\n".join(lab.console + lab.errors))
-        kernel.close()
-        lab.command("kernelmenu:shutdown")
     for context in contexts:
         context.close()
+    for lab, kernel in opened:
+        lab.server.shut_down(kernel)
 
 
 @pytest.hookimpl(hookwrapper=True)

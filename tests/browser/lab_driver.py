@@ -19,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -132,9 +133,9 @@ class Server:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def _open(self, path: str) -> Any:
+    def _open(self, path: str, method: str = "GET") -> Any:
         request = urllib.request.Request(
-            self.url + path, headers={"Authorization": f"token {self.token}"}
+            self.url + path, headers={"Authorization": f"token {self.token}"}, method=method
         )
         return urllib.request.urlopen(request, timeout=60)
 
@@ -217,11 +218,21 @@ class LabServer(Server):
                 return Kernel(self.runtime / f"kernel-{session['kernel']['id']}.json")
         raise LookupError(name)
 
+    def shut_down(self, kernel: Kernel) -> None:
+        """End a kernel behind the next test's back: one takes seconds to go."""
+        kernel.close()
+        threading.Thread(target=self._end, args=(kernel.id,)).start()
+
+    def _end(self, kernel: str) -> None:
+        with contextlib.suppress(OSError):  # it has gone already, or the server with all its own
+            self._open(f"/api/kernels/{kernel}", "DELETE").close()
+
 
 class Kernel:
     """A second client on a notebook's kernel."""
 
     def __init__(self, connection_file: Path) -> None:
+        self.id = connection_file.stem.removeprefix("kernel-")
         self.client = BlockingKernelClient(connection_file=str(connection_file))
         self.client.load_connection_file()
         self.client.start_channels()
