@@ -52,7 +52,7 @@ from segwidget.sam.fast.graph_image import PrepareGraph, RefineGraph
 from segwidget.sam.sam import Sam
 
 #: A change of what is exported makes a new file.
-EXPORT = "decoder-3"
+EXPORT = "decoder-4"
 #: Weights with more elements than this are stored as float16.
 LARGE = 2048
 

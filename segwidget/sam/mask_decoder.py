@@ -11,6 +11,10 @@ from torch import Tensor, nn
 from segwidget.sam.common import MLP, LayerNorm2d
 from segwidget.sam.transformer import TwoWayTransformer, add_shared
 
+#: A mean of four after a mean of two, which leave nothing of what repeats with every fourth or
+#: second pixel, made as sharp again by -1, 6, -1 as 1, 4, 6, 4, 1 would be.
+SMOOTHING = tuple(weight / 32 for weight in (-1, 4, 9, 8, 9, 4, -1))
+
 
 class MaskDecoder(nn.Module):
     """Predicts masks and their IoU from an image embedding and encoded prompts.
@@ -154,23 +158,26 @@ def as_tokens(x: Tensor) -> Tensor:
 
 
 def smoothed(logits: Tensor) -> Tensor:
-    """Smooth ``(B, M, h, w)`` logits by a 5x5 binomial filter.
+    """Smooth ``(B, M, h, w)`` logits by :data:`SMOOTHING` both ways.
 
     The two doublings treat the sixteen pixels of a cell apart, so that a network that has learned
-    from little leaves combs along outlines; this takes them off.
+    from little leaves a pattern that repeats with every fourth pixel: combs along outlines, and
+    holes in a grid where it is unsure. This takes it off without a rest.
     """
-    x = F.pad(logits, (2, 2, 2, 2), mode="replicate")
-    return _binomial(_binomial(x, -1), -2)
+    x = F.pad(logits, (3, 3, 3, 3), mode="replicate")
+    return _smoothed_along(_smoothed_along(x, -1), -2)
 
 
-def _binomial(x: Tensor, dim: int) -> Tensor:
-    """Weigh each five neighbors along ``dim`` by 1, 4, 6, 4, 1; four fewer are left.
+def _smoothed_along(x: Tensor, dim: int) -> Tensor:
+    """Weigh each seven neighbors along ``dim``; six fewer are left.
 
     Sums of shifted maps, since a convolution of one channel is slow on a CPU.
     """
-    size = x.shape[dim] - 4
-    a, b, c, d, e = (x.narrow(dim, shift, size) for shift in range(5))
-    return ((b + d).mul_(4) + (a + e)).add_(c, alpha=6).div_(16)
+    size = x.shape[dim] - 6
+    total = x.narrow(dim, 0, size) * SMOOTHING[0]
+    for shift, weight in enumerate(SMOOTHING[1:], start=1):
+        total.add_(x.narrow(dim, shift, size), alpha=weight)
+    return total
 
 
 def double(x: Tensor, layer: nn.ConvTranspose2d) -> Tensor:

@@ -5,6 +5,7 @@ import torch
 
 from segwidget.errors import ImageError
 from segwidget.sam.build import BUILDERS
+from segwidget.sam.mask_decoder import smoothed
 
 MEAN = torch.tensor([123.675, 116.28, 103.53])
 STD = torch.tensor([58.395, 57.12, 57.375])
@@ -81,3 +82,14 @@ def test_half_precision_stays_half(small_sam, build_small, pixels, features, mak
     assert logits.dtype == iou.dtype == torch.bfloat16
     exact, _ = small_sam.decode(features, prompts.points, prompts.boxes)
     assert (logits.float() - exact).abs().mean() < 0.1 * exact.std()
+
+
+def test_smoothing_takes_off_what_repeats_with_a_cell_and_keeps_the_rest():
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    slope = 0.3 * x - 0.2 * y
+    generator = torch.Generator().manual_seed(0)
+    cell = torch.randn(4, 4, generator=generator)
+    pattern = (cell - cell.mean()).repeat(16, 16)
+    ((smooth,),) = smoothed((slope + 9 * pattern)[None, None])
+    inner = slice(3, -3)  # where nothing of the repeated border is seen
+    torch.testing.assert_close(smooth[inner, inner], slope[inner, inner], atol=1e-4, rtol=1e-5)

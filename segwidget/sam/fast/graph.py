@@ -16,7 +16,6 @@ products reach a tenth of PyTorch's speed, so that what can be left out counts:
   channels more, and not everything anew.
 - Rectifiers are maxima: fused with the product before them, as the runtime would have it, they
   double its time in wasm.
-- The logits' smoothing, 1, 4, 6, 4, 1 both ways, is 1, 2, 1 twice.
 
 Weights enter as they are; what is folded out of them stands in the graph as operations on
 constants, which the runtime does once when it opens the graph.

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segwidget.sam.common import MLP, LayerNorm2d
-from segwidget.sam.mask_decoder import MaskDecoder
+from segwidget.sam.mask_decoder import SMOOTHING, MaskDecoder
 
 
 def centered(x: Tensor) -> Tensor:
@@ -88,7 +88,8 @@ def _hyper(mlps: nn.ModuleList, tokens: Tensor) -> Tensor:
 
 
 def _smoothed(logits: Tensor) -> Tensor:
-    """As :func:`segwidget.sam.mask_decoder.smoothed`, of ``(1, M, h, w)``: 1, 2, 1 twice."""
-    kernel = torch.tensor([[[[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]]]) / 16
-    x = F.pad(logits, (2, 2, 2, 2), mode="replicate").transpose(0, 1)
-    return F.conv2d(F.conv2d(x, kernel), kernel).transpose(0, 1)
+    """As :func:`segwidget.sam.mask_decoder.smoothed`, of ``(1, M, h, w)``."""
+    kernel = torch.tensor(SMOOTHING)
+    x = F.pad(logits, (3, 3, 3, 3), mode="replicate").transpose(0, 1)
+    x = F.conv2d(F.conv2d(x, kernel.reshape(1, 1, 1, -1)), kernel.reshape(1, 1, -1, 1))
+    return x.transpose(0, 1)
