@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import cast
 
 import torch
@@ -164,20 +165,22 @@ def smoothed(logits: Tensor) -> Tensor:
     from little leaves a pattern that repeats with every fourth pixel: combs along outlines, and
     holes in a grid where it is unsure. This takes it off without a rest.
     """
-    x = F.pad(logits, (3, 3, 3, 3), mode="replicate")
-    return _smoothed_along(_smoothed_along(x, -1), -2)
+    rows, columns = (smoothing_matrix(n).to(logits) for n in logits.shape[-2:])
+    return rows @ (logits @ columns.t())
 
 
-def _smoothed_along(x: Tensor, dim: int) -> Tensor:
-    """Weigh each seven neighbors along ``dim``; six fewer are left.
+@lru_cache
+def smoothing_matrix(size: int) -> Tensor:
+    """:data:`SMOOTHING` along ``size`` pixels, the outermost repeated: ``(size, size)`` float32.
 
-    Sums of shifted maps, since a convolution of one channel is slow on a CPU.
+    A convolution of one channel is slow on a CPU, and so is the gradient of sums of shifted maps.
     """
-    size = x.shape[dim] - 6
-    total = x.narrow(dim, 0, size) * SMOOTHING[0]
-    for shift, weight in enumerate(SMOOTHING[1:], start=1):
-        total.add_(x.narrow(dim, shift, size), alpha=weight)
-    return total
+    reach = len(SMOOTHING) // 2
+    matrix = torch.zeros(size, size)
+    for shift, weight in enumerate(SMOOTHING, start=-reach):
+        neighbor = (torch.arange(size) + shift).clamp(0, size - 1)
+        matrix[torch.arange(size), neighbor] += weight
+    return matrix
 
 
 def double(x: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
