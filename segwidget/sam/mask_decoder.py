@@ -176,10 +176,11 @@ def smoothing_matrix(size: int) -> Tensor:
     A convolution of one channel is slow on a CPU, and so is the gradient of sums of shifted maps.
     """
     reach = len(SMOOTHING) // 2
-    matrix = torch.zeros(size, size)
-    for shift, weight in enumerate(SMOOTHING, start=-reach):
-        neighbor = (torch.arange(size) + shift).clamp(0, size - 1)
-        matrix[torch.arange(size), neighbor] += weight
+    with torch.inference_mode(False):  # else a gradient could not be led through it later
+        matrix = torch.zeros(size, size)
+        for shift, weight in enumerate(SMOOTHING, start=-reach):
+            neighbor = (torch.arange(size) + shift).clamp(0, size - 1)
+            matrix[torch.arange(size), neighbor] += weight
     return matrix
 
 

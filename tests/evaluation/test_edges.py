@@ -193,15 +193,19 @@ def segmenter():
     return PredictorSegmenter(Predictor(model), "x")
 
 
-def test_a_model_draws_edges(segmenter):
-    rows, columns = np.mgrid[:40, :60]
-    pixels = np.where(((columns - 30) ** 2 + (rows - 20) ** 2 < 150)[..., None], 220, 30)
-    segmenter.set_image(np.repeat(pixels, 3, axis=2).astype(np.uint8))
-    found = edge_map(segmenter.predictor, 4)
-    assert found.shape == (40, 60)
+def test_a_model_draws_edges():
+    rows, columns = np.mgrid[:80, :120]
+    distance = np.hypot(columns - 60, rows - 40)
+    predictor = Predictor("embedded", device="cpu")
+    pixels = np.where(distance < 25, 220, 30)[..., None]
+    predictor.set_image(np.repeat(pixels, 3, axis=2).astype(np.uint8))
+    found = edge_map(predictor, 4)
+    assert found.shape == (80, 120)
     assert found.dtype == np.float32
     assert 0 <= found.min() < found.max() <= 1
     assert (found > 0).mean() < 0.6
+    row, column = np.unravel_index(found.argmax(), found.shape)
+    assert abs(distance[row, column] - 25) < 4
 
 
 def test_a_model_is_measured(segmenter):

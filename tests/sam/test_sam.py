@@ -5,7 +5,7 @@ import torch
 
 from segwidget.errors import ImageError
 from segwidget.sam.build import BUILDERS
-from segwidget.sam.mask_decoder import smoothed
+from segwidget.sam.mask_decoder import smoothed, smoothing_matrix
 
 MEAN = torch.tensor([123.675, 116.28, 103.53])
 STD = torch.tensor([58.395, 57.12, 57.375])
@@ -93,3 +93,13 @@ def test_smoothing_takes_off_what_repeats_with_a_cell_and_keeps_the_rest():
     ((smooth,),) = smoothed((slope + 9 * pattern)[None, None])
     inner = slice(3, -3)  # where nothing of the repeated border is seen
     torch.testing.assert_close(smooth[inner, inner], slope[inner, inner], atol=1e-4, rtol=1e-5)
+
+
+def test_smoothing_learns_after_it_has_answered():
+    smoothing_matrix.cache_clear()
+    with torch.inference_mode():
+        smoothed(torch.zeros(1, 1, 12, 16))
+    logits = torch.zeros(1, 1, 12, 16, requires_grad=True)
+    with torch.enable_grad():
+        smoothed(logits).sum().backward()
+    torch.testing.assert_close(logits.grad.sum(), torch.tensor(12.0 * 16))
