@@ -20,7 +20,7 @@ from segwidget.widget import proposer
 from segwidget.widget.fetch import Fetch
 from tests.slow_mirror import PIECE, SlowMirror
 
-from .conftest import PATIENCE, Page, join
+from .conftest import PATIENCE, Page
 
 DOT, OTHER = Point(40, 30), Point(10, 12, 0)
 WEIGHTS = bytes(range(256)) * 1024  # what stands for a file of weights; nothing reads it
@@ -33,6 +33,7 @@ def others(model):
 
     def grown(by, name):
         network = copy.copy(model.network)
+        network.prepare = model.network.prepare
 
         def decode(*arguments):
             logits, iou = model.network.decode(*arguments)
@@ -836,6 +837,7 @@ def test_closing_ends_all_threads(seg, mirror):
     wait_for_download(seg, "done")
     assert seg.wait(PATIENCE)
     seg.close()
-    join(seg)
-    names = [thread.name for thread in threading.enumerate() if thread.is_alive()]
-    assert "segwidget-worker" not in names
+    for thread in threading.enumerate():
+        if thread.name == "segwidget-worker":
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
